@@ -1,0 +1,68 @@
+# bitcask: build, test, install. `make help` lists what can be asked for.
+
+VERSION := 1.0.0
+PREFIX  ?= /usr/local
+# Where everything that is built goes; the rock and each sanitizer have one of their own.
+B       ?= build
+
+# Modules of the engine from the ground up. A module may include only modules above it
+# and bitcask.h; spec/architecture_spec.lua holds the code to this order.
+MODULES := \
+  base/status base/memory base/bytes base/coding base/checksum base/thread \
+  disk/disk disk/posix \
+  format/filename format/record format/header format/hint format/edit \
+  store/guard store/segment store/hint_file store/keydir store/manifest \
+  engine/hash engine/event engine/worker engine/engine engine/write engine/snapshot engine/tombstones engine/merge \
+  engine/iterator engine/load engine/recovery engine/read engine/stats engine/cask
+BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bind/lua_hash bind/lua_options \
+  bind/lua_cask bind/lua_access bind/lua_whole bind/lua_iterator bind/lua_merge bind/lua_module
+
+CC      ?= cc
+AR      ?= ar
+LUA     ?= lua5.4
+LIBFLAG ?= -shared
+CFLAGS  ?= -O2 -g -fPIC
+LUA_INCDIR    ?= /usr/include/lua5.4
+XXHASH_INCDIR ?= /usr/include
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+  -Wwrite-strings -Wvla -Wundef
+# What the code needs whatever CFLAGS says; luarocks passes its own.
+BITCASK_CFLAGS := -std=c11 -D_GNU_SOURCE -O3 -fPIC -fvisibility=hidden -pthread $(WARNINGS) \
+  -Icsrc -isystem $(XXHASH_INCDIR) $(EXTRA_CFLAGS)
+
+OBJECTS      := $(MODULES:%=$(B)/%.o)
+BIND_OBJECTS := $(BIND_MODULES:%=$(B)/%.o)
+
+.DEFAULT_GOAL := all
+.PHONY: all lib test check clean help install print-modules
+
+all: lib $(B)/bitcask/core.so ## build the library and the Lua module
+
+lib: $(B)/libbitcask.a $(B)/libbitcask.so ## build libbitcask.a and libbitcask.so
+
+$(B)/%.o: csrc/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BITCASK_CFLAGS) $(if $(filter bind/%,$*),-isystem $(LUA_INCDIR)) -MMD -MP -c -o $@ $<
+
+$(B)/libbitcask.a: $(OBJECTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/libbitcask.so: $(OBJECTS)
+	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) -shared -pthread -Wl,-soname,libbitcask.so.1 -o $@ $^ $(LDFLAGS)
+
+$(B)/bitcask/core.so: $(OBJECTS) $(BIND_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LIBFLAG) -pthread -o $@ $^ $(LDFLAGS)
+
+-include $(OBJECTS:.o=.d) $(BIND_OBJECTS:.o=.d)
+
+clean: ## remove everything that was built
+	rm -rf build
+
+print-modules:
+	@echo $(MODULES) $(BIND_MODULES)
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22

@@ -1,0 +1,25 @@
+/*
+ * XXH3 from the xxhash library, compiled in.
+ */
+#ifndef BITCASK_BASE_CHECKSUM_H
+#define BITCASK_BASE_CHECKSUM_H
+
+#include "base/status.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+static inline uint64_t checksum64(const void *data, size_t size, uint64_t seed) {
+  return XXH3_64bits_withSeed(data, size, seed);
+}
+
+/* Spread every bit of `value` over the result (the finaliser of MurmurHash3). */
+static inline uint64_t checksum_mix(uint64_t value) {
+  value ^= value >> 33;
+  value *= UINT64_C(0xff51afd7ed558ccd);
+  value ^= value >> 33;
+  value *= UINT64_C(0xc4ceb9fe1a85ec53);
+  return value ^ (value >> 33);
+}
+
+#endif

@@ -1,0 +1,83 @@
+#include "base/memory.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Off in the shipped library: a shared counter would cost every allocation a contended
+ * cache line. The test build turns it on. */
+#ifdef BITCASK_TEST_MEMORY
+static atomic_uint_least64_t calls_left; /* 0: refuse none */
+static atomic_bool refuse_forever;
+static atomic_int_least64_t balance;
+
+static bool is_refused(void) {
+  uint64_t left = atomic_load(&calls_left);
+  while (left > 0) {
+    uint64_t next = left == 1 ? (atomic_load(&refuse_forever) ? 1 : 0) : left - 1;
+    if (atomic_compare_exchange_weak(&calls_left, &left, next)) return left == 1;
+  }
+  return false;
+}
+
+static void count(int by) { atomic_fetch_add(&balance, by); }
+
+void memory_refuse(uint64_t n, bool forever) {
+  atomic_store(&refuse_forever, forever);
+  atomic_store(&calls_left, n);
+}
+
+int64_t memory_balance(void) { return atomic_load(&balance); }
+#else
+static bool is_refused(void) { return false; }
+static void count(int by) { (void)by; }
+void memory_refuse(uint64_t n, bool forever) {
+  (void)n;
+  (void)forever;
+}
+int64_t memory_balance(void) { return 0; }
+#endif
+
+static void *checked(void *pointer, size_t size) {
+  if (pointer == NULL)
+    status_fail(BITCASK_NOMEMORY, "out of memory: %zu bytes were asked for", size);
+  else
+    count(1);
+  return pointer;
+}
+
+void *memory_new(size_t size) {
+  return checked(is_refused() ? NULL : malloc(size > 0 ? size : 1), size);
+}
+
+void *memory_zeroed(size_t items, size_t size) {
+  return checked(is_refused() ? NULL : calloc(items > 0 ? items : 1, size), items * size);
+}
+
+void *memory_resize(void *old, size_t items, size_t size) {
+  size_t bytes = 0;
+  void *new = NULL;
+  if (!__builtin_mul_overflow(items, size, &bytes) && !is_refused())
+    new = realloc(old, bytes > 0 ? bytes : 1);
+  if (new == NULL || old == NULL) return checked(new, bytes);
+  return new;
+}
+
+void *memory_aligned(size_t alignment, size_t size) {
+  void *pointer = NULL;
+  if (is_refused() || posix_memalign(&pointer, alignment, size) != 0) pointer = NULL;
+  return checked(pointer, size);
+}
+
+void memory_free(void *pointer) {
+  if (pointer == NULL) return;
+  count(-1);
+  free(pointer);
+}
+
+char *memory_string(const char *text) {
+  size_t size = strlen(text) + 1;
+  char *copy = memory_new(size);
+  if (copy != NULL) memcpy(copy, text, size);
+  return copy;
+}

@@ -1,0 +1,28 @@
+/*
+ * The only callers of malloc and free, so that a test can refuse the n-th allocation.
+ * Every function that returns memory returns NULL, with the error text set, on failure.
+ *
+ * Threads: safe.
+ */
+#ifndef BITCASK_BASE_MEMORY_H
+#define BITCASK_BASE_MEMORY_H
+
+#include "base/status.h"
+
+void *memory_new(size_t size);                        /* contents undefined */
+void *memory_zeroed(size_t count, size_t size);       /* count * size, checked; zeros */
+void *memory_resize(void *old, size_t count, size_t size); /* old stays valid on failure */
+void *memory_aligned(size_t alignment, size_t size);   /* contents undefined */
+void memory_free(void *pointer);                      /* NULL is fine */
+
+/* A copy of a string, or NULL. */
+char *memory_string(const char *text);
+
+/* For tests: refuse the n-th allocation from now on (1: the next), and all after it when
+ * `forever`. 0 refuses none. */
+void memory_refuse(uint64_t n, bool forever);
+
+/* For tests: allocations not yet freed, over all threads. */
+int64_t memory_balance(void);
+
+#endif

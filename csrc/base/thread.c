@@ -1,0 +1,72 @@
+#include "base/thread.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+void mutex_init(struct mutex *mutex) { pthread_mutex_init(&mutex->os, NULL); }
+void mutex_destroy(struct mutex *mutex) { pthread_mutex_destroy(&mutex->os); }
+void mutex_lock(struct mutex *mutex) UNCHECKED { pthread_mutex_lock(&mutex->os); }
+void mutex_unlock(struct mutex *mutex) UNCHECKED { pthread_mutex_unlock(&mutex->os); }
+
+void condition_init(struct condition *condition) {
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&condition->os, &attributes);
+  pthread_condattr_destroy(&attributes);
+}
+
+void condition_destroy(struct condition *condition) { pthread_cond_destroy(&condition->os); }
+
+void condition_wait(struct condition *condition, struct mutex *mutex) {
+  pthread_cond_wait(&condition->os, &mutex->os);
+}
+
+void condition_wait_seconds(struct condition *condition, struct mutex *mutex, double seconds) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  if (seconds > 1e6) seconds = 1e6;
+  double whole = floor(seconds);
+  until.tv_sec += (time_t)whole;
+  until.tv_nsec += (long)((seconds - whole) * 1e9);
+  if (until.tv_nsec >= 1000000000L) {
+    until.tv_nsec -= 1000000000L;
+    until.tv_sec += 1;
+  }
+  pthread_cond_timedwait(&condition->os, &mutex->os, &until);
+}
+
+void condition_wake_all(struct condition *condition) { pthread_cond_broadcast(&condition->os); }
+
+enum bitcask_status thread_start(pthread_t *out, void *(*body)(void *), void *context) {
+  /* The host's signal handlers are the host's business: none runs on our threads. */
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int error = pthread_create(out, NULL, body, context);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (error != 0)
+    return status_fail(BITCASK_NOMEMORY, "cannot start a thread: %s", strerror(error));
+  return BITCASK_OK;
+}
+
+void thread_pause(void) {
+  struct timespec moment = {0, 50000};
+  nanosleep(&moment, NULL);
+}
+
+static atomic_uint generation = 1;
+
+static void count_fork(void) { atomic_fetch_add(&generation, 1); }
+
+static void watch_forks(void) { pthread_atfork(NULL, NULL, count_fork); }
+
+unsigned thread_process_generation(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, watch_forks);
+  return atomic_load_explicit(&generation, memory_order_relaxed);
+}

@@ -1,0 +1,56 @@
+/*
+ * Mutexes, condition variables, threads, and what tells a forked child from its parent.
+ *
+ * The annotations are checked by clang's -Wthread-safety; GUARDED_BY cannot be in C and
+ * is for the reader.
+ */
+#ifndef BITCASK_BASE_THREAD_H
+#define BITCASK_BASE_THREAD_H
+
+#include <pthread.h>
+
+#include "base/status.h"
+
+#if defined(__clang__)
+#define THREAD_ANNOTATION(x) __attribute__((x))
+#else
+#define THREAD_ANNOTATION(x)
+#endif
+#define GUARDED_BY(lock)
+#define REQUIRES(...) THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
+#define ACQUIRES(...) THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define RELEASES(...) THREAD_ANNOTATION(release_capability(__VA_ARGS__))
+#define EXCLUDES(...) THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
+#define UNCHECKED THREAD_ANNOTATION(no_thread_safety_analysis)
+
+struct THREAD_ANNOTATION(capability("mutex")) mutex {
+  pthread_mutex_t os;
+};
+
+void mutex_init(struct mutex *mutex);
+void mutex_destroy(struct mutex *mutex);
+void mutex_lock(struct mutex *mutex) ACQUIRES(*mutex);
+void mutex_unlock(struct mutex *mutex) RELEASES(*mutex);
+
+struct condition {
+  pthread_cond_t os;
+};
+
+void condition_init(struct condition *condition);
+void condition_destroy(struct condition *condition);
+void condition_wait(struct condition *condition, struct mutex *mutex) REQUIRES(*mutex);
+/* Wait at most `seconds`; real time, for housekeeping only. */
+void condition_wait_seconds(struct condition *condition, struct mutex *mutex, double seconds)
+    REQUIRES(*mutex);
+void condition_wake_all(struct condition *condition);
+
+/* Run `body(context)` on a thread of its own, all signals blocked there. */
+enum bitcask_status thread_start(pthread_t *out, void *(*body)(void *), void *context);
+
+/* Let others run for a moment. */
+void thread_pause(void);
+
+/* Differs between a process and its forked children. No system call. */
+unsigned thread_process_generation(void);
+
+#endif

@@ -1,0 +1,411 @@
+/*
+ * bitcask: a log-structured key/value store. README.md has a tour, docs/ the details.
+ *
+ * Conventions
+ *   Status   Functions that can fail return enum bitcask_status; bitcask_error_text()
+ *            says what happened, for a person: which file, where, why.
+ *   Out      Results come back through the last parameters, and only on BITCASK_OK.
+ *   Owning   open/close come in pairs; closing NULL does nothing. Bytes passed in are
+ *            read before the call returns and never kept.
+ *   Threads  A store may be used by any number of threads at once. An iterator or a
+ *            merge belongs to one thread at a time. Closing a store must not race with
+ *            other calls on the same handle.
+ *   Forks    A handle does not survive fork(): the child's calls return BITCASK_INVALID.
+ */
+#ifndef BITCASK_H
+#define BITCASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define BITCASK_API __attribute__((visibility("default")))
+#else
+#define BITCASK_API
+#endif
+
+#define BITCASK_VERSION "1.0.0"
+
+/* A key is at most this many bytes, a value at most that many. Both may be empty. */
+#define BITCASK_KEY_SIZE_MAX 65535u
+#define BITCASK_VALUE_SIZE_MAX 4294967295u
+
+/* The bounds and the default of bitcask_options.segment_size, bytes. */
+#define BITCASK_SEGMENT_SIZE_MIN 256u
+#define BITCASK_SEGMENT_SIZE_MAX (UINT64_C(1) << 34)
+#define BITCASK_SEGMENT_SIZE_DEFAULT (UINT64_C(256) << 20)
+
+/* ---- Status ------------------------------------------------------------------- */
+
+/* Every outcome: X(NAME, "stable name"). */
+#define BITCASK_STATUS_LIST(X)                                                          \
+  X(OK, "ok")                                                                           \
+  X(ABSENT, "absent")             /* no such key: an answer, not a failure */           \
+  X(INVALID, "invalid")           /* the caller asked for something impossible */       \
+  X(IO, "io")                     /* the system refused a file operation */             \
+  X(NOSPACE, "nospace")           /* the device, a quota or a limit has no room left */ \
+  X(LOCKED, "locked")             /* another process has the store open for writing */  \
+  X(CORRUPT, "corrupt")           /* bytes on disk are not those that were written */   \
+  X(CONFLICT, "conflict")         /* a condition of the write did not hold */           \
+  X(READONLY, "readonly")         /* a write on a store opened for reading */           \
+  X(TOOLARGE, "toolarge")         /* a key or a value over the limit */                 \
+  X(EXISTS, "exists")             /* something is in the way */                         \
+  X(NOTFOUND, "notfound")         /* no store, file or segment there */                 \
+  X(BUSY, "busy")                 /* a merge is running, or the store is not shared */  \
+  X(CANCELLED, "cancelled")       /* the merge was cancelled */                         \
+  X(INCOMPATIBLE, "incompatible") /* written by a format this version does not know */  \
+  X(NOMEMORY, "nomemory")         /* an allocation failed */                            \
+  X(POLICY, "policy")             /* a merge policy failed or returned nonsense */      \
+  X(STOPPED, "stopped")           /* an earlier write or flush failed; reopen */
+
+enum bitcask_status {
+#define BITCASK_STATUS_ENUM(name, text) BITCASK_##name,
+  BITCASK_STATUS_LIST(BITCASK_STATUS_ENUM)
+#undef BITCASK_STATUS_ENUM
+};
+
+/* The stable lowercase name of a status, such as "corrupt". */
+BITCASK_API const char *bitcask_status_name(enum bitcask_status status);
+
+/* What went wrong last in this thread. Valid until the thread's next failing call. */
+BITCASK_API const char *bitcask_error_text(void);
+
+/* ---- Bytes ---------------------------------------------------------------------- */
+
+/* Borrowed bytes. data may be NULL when size is 0. */
+typedef struct bitcask_bytes {
+  const void *data;
+  size_t size;
+} bitcask_bytes;
+
+/* Owned bytes, growing as needed. Start with {0}; end with bitcask_buffer_release. */
+struct bitcask_buffer {
+  void *data;
+  size_t size;     /* bytes in use */
+  size_t capacity; /* bytes allocated */
+};
+
+/* Give the memory back and leave the buffer empty and usable. */
+BITCASK_API void bitcask_buffer_release(struct bitcask_buffer *buffer);
+
+/* ---- Hashing -------------------------------------------------------------------- */
+
+/*
+ * A caller's own hash: sets *out, or fails with a status that the call passes on.
+ * Called in the thread of a call on the store, before any lock is taken, once a call;
+ * and during open, once a key. Quality decides speed, never correctness.
+ */
+typedef enum bitcask_status (*bitcask_hash_function)(void *context, bitcask_bytes key,
+                                                     uint64_t *out);
+
+/* The reference hashes of xxHash, as BITCASK_API so that programs need no second copy. */
+BITCASK_API uint64_t bitcask_xxh3(bitcask_bytes bytes, uint64_t seed);
+BITCASK_API uint64_t bitcask_xxh64(bitcask_bytes bytes, uint64_t seed);
+BITCASK_API uint32_t bitcask_xxh32(bitcask_bytes bytes, uint32_t seed);
+/* out[0] is the high, out[1] the low half, as in the canonical form. */
+BITCASK_API void bitcask_xxh128(bitcask_bytes bytes, uint64_t seed, uint64_t out[2]);
+
+/* ---- Opening -------------------------------------------------------------------- */
+
+struct bitcask; /* a handle on an open store */
+struct disk;    /* where files live; NULL in the options: the operating system */
+
+enum bitcask_sync {
+  BITCASK_SYNC_NONE,     /* put survives the process; a power cut may lose the newest */
+  BITCASK_SYNC_INTERVAL, /* the same, and at most sync_seconds of writes at risk */
+  BITCASK_SYNC_ALWAYS    /* put returns when it survives a power cut */
+};
+
+/* Which of the engine's options the caller names. Naming one that differs from what an
+ * engine already open in this process uses is refused (BITCASK_BUSY). */
+enum bitcask_named {
+  BITCASK_NAMED_SYNC = 1 << 0,
+  BITCASK_NAMED_SEGMENT_SIZE = 1 << 1,
+  BITCASK_NAMED_HASH = 1 << 2,
+  BITCASK_NAMED_VERIFY = 1 << 3
+};
+
+struct bitcask_options {
+  struct disk *disk;       /* NULL: the operating system */
+  bool readonly;           /* creates, writes and locks nothing */
+  bool create;             /* make a store where none is; else BITCASK_NOTFOUND */
+  bool salvage;            /* read-only, what is left of a store that would be refused */
+  bool verify;             /* check the record's checksums on every read */
+  bool events;             /* collect events for bitcask_next_event */
+  bool no_threads;         /* do background work inside the calls that cause it */
+  enum bitcask_sync sync;  /* see enum bitcask_sync */
+  double sync_seconds;     /* with BITCASK_SYNC_INTERVAL: > 0 */
+  uint64_t segment_size;   /* bytes at which the active segment is sealed */
+  const char *hash;        /* "xxh3", "xxh64" or "xxh32" */
+  bitcask_hash_function hash_function; /* instead of hash, or NULL; makes it unshared */
+  void *hash_context;                  /* passed to hash_function */
+  unsigned named;          /* enum bitcask_named: what the caller chose himself */
+};
+
+/* The defaults: create, verify, sync none, segments of 256 MiB, xxh3, nothing named. */
+BITCASK_API void bitcask_options_default(struct bitcask_options *out);
+
+/*
+ * Open the store in `directory` (made when create is set and its parent exists).
+ * Opens of one directory in one process share one engine.
+ * Fails with LOCKED (another process writes), NOTFOUND, CORRUPT (naming each damaged or
+ * missing file), INCOMPATIBLE, BUSY (an unshared engine, or options that differ),
+ * INVALID (options out of range), IO, NOSPACE, NOMEMORY.
+ */
+BITCASK_API enum bitcask_status bitcask_open(const char *directory,
+                                             const struct bitcask_options *options,
+                                             struct bitcask **out);
+
+/*
+ * Close the handle; the last one closes the engine: cancels its background merge,
+ * flushes what was written, and records a clean end. Everything is released whatever is
+ * returned. Iterators and merges of the handle must be closed before.
+ */
+BITCASK_API enum bitcask_status bitcask_close(struct bitcask *db);
+
+/* The directory as it was given to bitcask_open. */
+BITCASK_API const char *bitcask_directory(const struct bitcask *db);
+
+/* A read-only store moves forward to what the writer has written since. Elsewhere it
+ * does nothing. Iterators opened before keep their view. */
+BITCASK_API enum bitcask_status bitcask_refresh(struct bitcask *db);
+
+/* ---- Reading and writing -------------------------------------------------------- */
+
+/* Versions are the 64-bit sequence numbers of writes: unique, rising, never 0. */
+
+/* Store `value` under `key`. *version may be NULL. Fails with TOOLARGE, READONLY,
+ * NOSPACE (nothing was changed), STOPPED, IO, NOMEMORY. */
+BITCASK_API enum bitcask_status bitcask_put(struct bitcask *db, bitcask_bytes key,
+                                            bitcask_bytes value, uint64_t *version);
+
+/* Replace the contents of *into by the value. ABSENT where there is none, CORRUPT where
+ * the newest record is damaged. *version may be NULL. */
+BITCASK_API enum bitcask_status bitcask_get(struct bitcask *db, bitcask_bytes key,
+                                            struct bitcask_buffer *into, uint64_t *version);
+
+/* OK or ABSENT; reads no value. */
+BITCASK_API enum bitcask_status bitcask_has(struct bitcask *db, bitcask_bytes key);
+
+/* Write a tombstone; ABSENT, with nothing written, where there is no such key. */
+BITCASK_API enum bitcask_status bitcask_delete(struct bitcask *db, bitcask_bytes key,
+                                               uint64_t *version);
+
+struct bitcask_stat {
+  uint64_t version;
+  uint64_t size;    /* bytes of the value */
+  uint64_t expires; /* milliseconds since 1970; 0: never */
+  uint64_t segment; /* id of the segment that holds it */
+  uint64_t offset;  /* of the record in that segment, bytes */
+};
+
+/* What is known of a key without reading its value; ABSENT where there is none. */
+BITCASK_API enum bitcask_status bitcask_stat_key(struct bitcask *db, bitcask_bytes key,
+                                                 struct bitcask_stat *out);
+
+struct bitcask_found {
+  enum bitcask_status status; /* OK, ABSENT or a failure of this key alone */
+  size_t offset;              /* of the value in the arena */
+  size_t size;                /* bytes of the value */
+  uint64_t version;
+};
+
+/* Look up `count` keys, reading the values in file order. out[i] answers keys[i]; the
+ * values stand in *arena, whose contents are replaced. A failure of one key is its
+ * out[i].status, and its text is the thread's error text; the call itself fails only
+ * for want of memory or a hash function that fails. */
+BITCASK_API enum bitcask_status bitcask_get_many(struct bitcask *db, const bitcask_bytes *keys,
+                                                 size_t count, struct bitcask_buffer *arena,
+                                                 struct bitcask_found *out);
+
+/* Number of live keys. */
+BITCASK_API uint64_t bitcask_count(struct bitcask *db);
+
+/* After OK, every write that returned before survives a power cut. */
+BITCASK_API enum bitcask_status bitcask_sync_now(struct bitcask *db);
+
+/* Seal the active segment: its id, or 0 where nothing was written since the last. */
+BITCASK_API enum bitcask_status bitcask_seal(struct bitcask *db, uint64_t *segment);
+
+/* ---- Iteration ------------------------------------------------------------------ */
+
+struct bitcask_iterator;
+
+struct bitcask_iterator_options {
+  bitcask_bytes prefix; /* only keys that begin so */
+  bool keys_only;       /* values are not read */
+  bool skip_damaged;    /* pass over damaged records, reporting each as an event */
+};
+
+/* Begin a walk over the keys as they are now, in no order that could be relied on.
+ * Whatever is written, sealed or merged meanwhile does not change what it yields. */
+BITCASK_API enum bitcask_status bitcask_iterator_open(
+    struct bitcask *db, const struct bitcask_iterator_options *options,
+    struct bitcask_iterator **out);
+
+/* The next pair, borrowed until the next call on the iterator; ABSENT at the end.
+ * CORRUPT at a damaged record; calling again goes on behind it. */
+BITCASK_API enum bitcask_status bitcask_iterator_next(struct bitcask_iterator *iterator,
+                                                      bitcask_bytes *key, bitcask_bytes *value,
+                                                      uint64_t *version);
+
+BITCASK_API void bitcask_iterator_close(struct bitcask_iterator *iterator);
+
+/* ---- Segments and statistics ---------------------------------------------------- */
+
+struct bitcask_segment {
+  uint64_t id;
+  uint64_t bytes;         /* of its records, headers of the file not counted */
+  uint64_t live_bytes;    /* of the records that a read can reach */
+  uint64_t dead_bytes;    /* bytes - live_bytes, less the tombstones known to be needed */
+  uint64_t records;
+  uint64_t live_records;
+  uint64_t tombstones;
+  uint64_t expired_bytes; /* estimate of what has expired */
+  uint64_t min_version;
+  uint64_t max_version;
+  uint64_t created_ms;    /* milliseconds since 1970 */
+  uint64_t sealed_ms;     /* 0 while it is active */
+  bool pinned;            /* readers hold it */
+  bool damaged;           /* a merge met damage in it; it is kept as it is */
+  bool active;
+};
+
+/* All segments, oldest first, the active one last if there is one. *out is to be given
+ * back with bitcask_segments_free. */
+BITCASK_API enum bitcask_status bitcask_segments(struct bitcask *db,
+                                                 struct bitcask_segment **out, size_t *count);
+BITCASK_API void bitcask_segments_free(struct bitcask_segment *segments);
+
+/* The counters of a store: X(field, "what it counts"). */
+#define BITCASK_STATS_LIST(X)                                                           \
+  X(keys, "live keys")                                                                  \
+  X(bytes, "bytes of records in all segments")                                          \
+  X(live_bytes, "bytes of records that a read can reach")                               \
+  X(dead_bytes, "bytes that merging could free")                                        \
+  X(segments, "segments, the active one included")                                      \
+  X(open_files, "file descriptors held by the store")                                   \
+  X(keydir_bytes, "bytes of memory of the keydir")                                      \
+  X(gets, "look-ups of keys")                                                           \
+  X(puts, "values written")                                                             \
+  X(deletes, "tombstones written")                                                      \
+  X(merges, "merges committed")                                                         \
+  X(syncs, "flushes of the active segment")                                             \
+  X(snapshots, "snapshots and iterators open")                                          \
+  X(old_versions, "superseded entries kept for snapshots")                              \
+  X(pinned_segments, "obsolete segments kept for readers")                              \
+  X(version, "the newest version given out")                                            \
+  X(bytes_written, "bytes of records appended by users")                                \
+  X(merge_bytes_read, "bytes read by merges")                                           \
+  X(merge_bytes_written, "bytes written by merges")                                     \
+  X(corruptions, "damaged records met")                                                 \
+  X(stopped, "1 when a failed write or flush stopped the store")
+
+struct bitcask_stats {
+#define BITCASK_STATS_FIELD(name, text) uint64_t name;
+  BITCASK_STATS_LIST(BITCASK_STATS_FIELD)
+#undef BITCASK_STATS_FIELD
+};
+
+BITCASK_API enum bitcask_status bitcask_stats(struct bitcask *db, struct bitcask_stats *out);
+
+/* ---- Merging -------------------------------------------------------------------- */
+
+struct bitcask_merge; /* a merge under way; one at a time in a store */
+
+struct bitcask_merge_options {
+  const uint64_t *segments; /* sealed segments to merge; NULL: all with anything to drop */
+  size_t segment_count;
+  uint64_t rate;            /* bytes per second read at most; 0: no limit */
+};
+
+struct bitcask_merge_report {
+  uint64_t segments_in;
+  uint64_t segments_out;
+  uint64_t bytes_read;
+  uint64_t bytes_written;
+  uint64_t records_kept;
+  uint64_t records_dropped;
+  uint64_t tombstones_kept;
+  uint64_t tombstones_dropped;
+  uint64_t segments_damaged; /* inputs left as they are, because of damage in them */
+  double seconds;
+};
+
+struct bitcask_merge_progress {
+  uint64_t done;  /* bytes read so far */
+  uint64_t total; /* bytes to read */
+  bool finished;
+};
+
+/* Plan a merge. INVALID when a segment is not there, not sealed, or named twice; BUSY when
+ * one is running. Nothing is read or written before the first step. */
+BITCASK_API enum bitcask_status bitcask_merge_open(struct bitcask *db,
+                                                   const struct bitcask_merge_options *options,
+                                                   struct bitcask_merge **out);
+
+/* Do about `budget` bytes of the work (0: all of it). *finished tells when the merge is
+ * committed. After a failure only close is left; the store is as it was. */
+BITCASK_API enum bitcask_status bitcask_merge_step(struct bitcask_merge *merge, uint64_t budget,
+                                                   bool *finished);
+
+/* Do all of it on a thread of its own. */
+BITCASK_API enum bitcask_status bitcask_merge_start(struct bitcask_merge *merge);
+
+/* Wait for the thread: the outcome of the merge. Without a thread: the outcome so far. */
+BITCASK_API enum bitcask_status bitcask_merge_wait(struct bitcask_merge *merge);
+
+/* Ask it to stop; it ends with CANCELLED unless it was committed already. */
+BITCASK_API void bitcask_merge_cancel(struct bitcask_merge *merge);
+
+BITCASK_API void bitcask_merge_progress(struct bitcask_merge *merge,
+                                        struct bitcask_merge_progress *out);
+
+/* What it did; complete once it is finished. */
+BITCASK_API void bitcask_merge_report(struct bitcask_merge *merge,
+                                      struct bitcask_merge_report *out);
+
+/* Cancels it if it runs, waits for its thread, and undoes what was not committed. */
+BITCASK_API void bitcask_merge_close(struct bitcask_merge *merge);
+
+/* ---- Events --------------------------------------------------------------------- */
+
+enum bitcask_event_kind {
+  BITCASK_EVENT_RECOVERED, /* seconds, records, torn_bytes, orphans, segments */
+  BITCASK_EVENT_SEALED,    /* segment, bytes */
+  BITCASK_EVENT_MERGING,   /* segments, bytes */
+  BITCASK_EVENT_MERGED,    /* report, seconds */
+  BITCASK_EVENT_CORRUPTION,/* file, offset, bytes, message */
+  BITCASK_EVENT_ERROR      /* status, message: background work that failed */
+};
+
+struct bitcask_event {
+  enum bitcask_event_kind kind;
+  enum bitcask_status status;
+  uint64_t segment;
+  uint64_t segments;
+  uint64_t records;
+  uint64_t bytes;
+  uint64_t offset;
+  uint64_t torn_bytes;
+  uint64_t orphans;
+  double seconds;
+  struct bitcask_merge_report report;
+  char file[64];
+  char message[256];
+};
+
+/* Take the oldest event that happened since the handle was opened; false: none waits.
+ * At most a thousand are kept, the oldest lost first. */
+BITCASK_API bool bitcask_next_event(struct bitcask *db, struct bitcask_event *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
