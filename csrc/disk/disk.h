@@ -1,0 +1,136 @@
+/*
+ * The disk: everything the engine asks of the outside world, as tables of operations, so
+ * that a simulated disk can stand in with the engine unchanged.
+ *
+ *   disk ── open_directory ──> directory ── create, open ──> file
+ *
+ * Promises that every implementation keeps:
+ *   - append is all or nothing: after a failure the file reads as before, and the next
+ *     append goes where this one would have gone. Appended bytes can be read at once,
+ *     by this process even if it is killed and comes back, but are durable only after sync.
+ *   - sync: on OK every earlier append to the file survives a power cut. After a failure
+ *     nothing is known of what is durable, and syncing again proves nothing.
+ *   - create, rename and remove are atomic each, and durable only after the directory's
+ *     sync. A file's own sync does not make its name durable.
+ *   - bytes [0, size) of a file whose `map` is not NULL can be read at that address until
+ *     the file is closed, while appends go on, too. `map` never moves.
+ *   - Names are plain names inside the directory, never paths.
+ *
+ * Threads: the operations of a disk and of a directory may be used by several threads;
+ * appending to one file needs outside exclusion; reading what an append has finished, and
+ * sync, may go on beside appends.
+ */
+#ifndef BITCASK_DISK_DISK_H
+#define BITCASK_DISK_DISK_H
+
+#include <stdatomic.h>
+
+#include "base/bytes.h"
+
+struct disk_file {
+  const struct disk_file_ops *ops;
+  const uint8_t *map;       /* NULL: read with read_at */
+  atomic_uint_least64_t size; /* bytes; grows with each append */
+};
+
+struct disk_file_ops {
+  /* Append all parts as one. NOSPACE unless `headroom` bytes would be left for later
+   * appends as well: that is how deletes still find room where puts no longer do. */
+  enum bitcask_status (*append)(struct disk_file *file, const bitcask_bytes *parts,
+                                size_t count, size_t headroom);
+  /* *got < size means the end of the file, and is no error. */
+  enum bitcask_status (*read_at)(struct disk_file *file, uint64_t offset, void *into,
+                                 size_t size, size_t *got);
+  enum bitcask_status (*sync)(struct disk_file *file);
+  /* No more appends will come: give back what was allocated ahead. Not durable by itself. */
+  enum bitcask_status (*finish)(struct disk_file *file);
+  /* Neither an append nor a sync will come: let go of what only they need. */
+  void (*freeze)(struct disk_file *file);
+  /* Cannot fail: whatever must survive was synced before. */
+  void (*close)(struct disk_file *file);
+};
+
+struct disk_directory {
+  const struct disk_directory_ops *ops;
+};
+
+/* What identifies a directory in this process, whatever path leads to it. */
+struct disk_identity {
+  uint64_t device;
+  uint64_t inode;
+};
+
+typedef void (*disk_name_function)(void *context, const char *name);
+
+struct disk_directory_ops {
+  /* A new empty file for appending; EXISTS where the name is taken. `capacity`: it will
+   * not grow beyond this and shall be readable while it grows; 0: neither is needed. */
+  enum bitcask_status (*create)(struct disk_directory *directory, const char *name,
+                                uint64_t capacity, struct disk_file **out);
+  /* An existing file, for reading; NOTFOUND where there is none. `growing`: another
+   * process may append to it or cut what it allocated ahead. */
+  enum bitcask_status (*open)(struct disk_directory *directory, const char *name, bool growing,
+                              struct disk_file **out);
+  /* An existing file of exactly `size` bytes, for appending as after create. */
+  enum bitcask_status (*reopen)(struct disk_directory *directory, const char *name,
+                                uint64_t size, uint64_t capacity, struct disk_file **out);
+  enum bitcask_status (*remove)(struct disk_directory *directory, const char *name);
+  enum bitcask_status (*rename)(struct disk_directory *directory, const char *from,
+                                const char *to);
+  enum bitcask_status (*sync)(struct disk_directory *directory);
+  /* Call `each` with every name but "." and "..". */
+  enum bitcask_status (*list)(struct disk_directory *directory, disk_name_function each,
+                              void *context);
+  /* Take the exclusive lock that the named file stands for, making the file if need be.
+   * LOCKED when another process holds it. It is the directory's until unlock or close, and
+   * the system's to release when the process dies. */
+  enum bitcask_status (*lock)(struct disk_directory *directory, const char *name);
+  void (*unlock)(struct disk_directory *directory);
+  void (*identify)(struct disk_directory *directory, struct disk_identity *out);
+  unsigned (*open_files)(struct disk_directory *directory);
+  void (*close)(struct disk_directory *directory);
+};
+
+struct disk {
+  const struct disk_ops *ops;
+};
+
+struct disk_ops {
+  /* NOTFOUND where there is none and `create` is not set. A directory that was made is
+   * durable, name and all, on OK. */
+  enum bitcask_status (*open_directory)(struct disk *disk, const char *path, bool create,
+                                        struct disk_directory **out);
+  uint64_t (*now_ms)(struct disk *disk);      /* since 1970, by the wall clock */
+  uint64_t (*monotonic_us)(struct disk *disk); /* never steps back */
+  /* The same number as long as the machine has not been started anew; 0: unknown. While it
+   * is the same, no write can have been lost, whatever became of the process. */
+  uint32_t (*boot)(struct disk *disk);
+  /* Fill with bytes nobody can guess. */
+  enum bitcask_status (*random)(struct disk *disk, void *into, size_t size);
+};
+
+/* The operating system's. */
+struct disk *disk_posix(void);
+
+static inline uint64_t disk_file_size(const struct disk_file *file) {
+  return atomic_load_explicit(&file->size, memory_order_acquire);
+}
+
+/* NULL is fine. */
+void disk_file_close(struct disk_file *file);
+
+/* The bytes [offset, offset + size) of a file: from its mapping where there is one, else
+ * read into *scratch, whose contents they become. CORRUPT where the file is shorter. */
+enum bitcask_status disk_file_view(struct disk_file *file, uint64_t offset, size_t size,
+                                   struct bitcask_buffer *scratch, const uint8_t **out);
+
+/* The whole of a file, at most `limit` bytes (else CORRUPT), into *into. */
+enum bitcask_status disk_read_whole(struct disk_directory *directory, const char *name,
+                                    size_t limit, struct bitcask_buffer *into);
+
+/* Make the file `name` hold `bytes`, durably: `temporary` is written and synced, then
+ * renamed. The new name is durable only after the directory's sync. */
+enum bitcask_status disk_replace(struct disk_directory *directory, const char *temporary,
+                                 const char *name, bitcask_bytes bytes);
+
+#endif

@@ -1,0 +1,595 @@
+/*
+ * The operating system's disk; the only file that makes file system calls.
+ *
+ * A file that is read while it grows (the active segment) is appended to through a shared
+ * mapping over space that was allocated before: a put then makes no system call, and a
+ * killed process loses nothing, since the pages are the kernel's. Space is allocated with
+ * fallocate, so that a full disk is an error here and never a signal there. Large parts
+ * go through pwrite, which beats page faults from about 16 KiB upwards; the two see the
+ * same pages. Where fallocate is not supported, all parts go through pwrite.
+ *
+ * A file opened for reading is mapped and its descriptor closed: thousands of segments
+ * need no descriptors. A file that another process appends to is read with pread, because
+ * that process may cut what it allocated ahead.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "disk/disk.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+enum {
+  NAME_SIZE_MAX = 64,
+  WRITE_THROUGH_SIZE = 16 << 10, /* parts from here on go through pwrite */
+  POPULATE_SIZE = 256 << 10,     /* write faults are taken this far ahead */
+  ALLOCATE_SIZE_MIN = 64 << 10,  /* space is allocated ahead in steps from here */
+  ALLOCATE_SIZE_MAX = 8 << 20    /* doubling up to here */
+};
+
+struct posix_directory {
+  struct disk_directory base;
+  int fd;
+  int lock_fd;
+  struct disk_identity identity;
+  atomic_uint open_files;
+  char *path;
+};
+
+struct posix_file {
+  struct disk_file base;
+  struct posix_directory *directory;
+  int fd;             /* -1: closed, read through the mapping alone */
+  uint8_t *writable;  /* the mapping, where appends may go through it */
+  size_t map_size;
+  uint64_t capacity;  /* 0: not preallocated */
+  uint64_t allocated; /* bytes of the file that are backed by space, >= size */
+  uint64_t populated; /* bytes of the mapping whose faults were taken */
+  char name[NAME_SIZE_MAX];
+};
+
+/* ---- Errors ---- */
+
+static enum bitcask_status status_of(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return BITCASK_NOSPACE;
+    case ENOENT:
+      return BITCASK_NOTFOUND;
+    case EEXIST:
+      return BITCASK_EXISTS;
+    case ENOMEM:
+      return BITCASK_NOMEMORY;
+    default:
+      return BITCASK_IO;
+  }
+}
+
+static enum bitcask_status fail_at(const char *path, const char *name, const char *what) {
+  int error = errno;
+  return status_fail(status_of(error), "%s%s%s: cannot %s: %s", path, *name ? "/" : "", name,
+                     what, strerror(error));
+}
+
+static enum bitcask_status fail_file(const struct posix_file *file, const char *what) {
+  return fail_at(file->directory->path, file->name, what);
+}
+
+/* ---- Descriptors ---- */
+
+/* A host that closed its standard streams must not print into a segment. */
+static int above_standard_streams(int fd) {
+  if (fd < 0 || fd > 2) return fd;
+  int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  int error = errno;
+  close(fd);
+  errno = error;
+  return higher;
+}
+
+static int open_at(int directory, const char *name, int flags) {
+  int fd;
+  do {
+    fd = openat(directory, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+  } while (fd < 0 && errno == EINTR);
+  return above_standard_streams(fd);
+}
+
+static void drop_descriptor(struct posix_file *file) {
+  if (file->fd < 0) return;
+  close(file->fd);
+  file->fd = -1;
+  atomic_fetch_sub(&file->directory->open_files, 1);
+}
+
+/* ---- Files ---- */
+
+static enum bitcask_status write_all(struct posix_file *file, const uint8_t *data, size_t size,
+                                     uint64_t offset) {
+  while (size > 0) {
+    ssize_t written = pwrite(file->fd, data, size, (off_t)offset);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return fail_file(file, "write");
+    if (written == 0) {
+      errno = ENOSPC;
+      return fail_file(file, "write");
+    }
+    data += written;
+    size -= (size_t)written;
+    offset += (uint64_t)written;
+  }
+  return BITCASK_OK;
+}
+
+static int allocate(struct posix_file *file, uint64_t to) {
+  int result;
+  do {
+    result = fallocate(file->fd, 0, (off_t)file->allocated, (off_t)(to - file->allocated));
+  } while (result != 0 && errno == EINTR);
+  if (result == 0) file->allocated = to;
+  return result;
+}
+
+/* Have space for the file to become `needed` bytes, and `wanted` if that can be had. */
+static enum bitcask_status allocate_ahead(struct posix_file *file, uint64_t needed) {
+  uint64_t step = file->allocated;
+  if (step < ALLOCATE_SIZE_MIN) step = ALLOCATE_SIZE_MIN;
+  if (step > ALLOCATE_SIZE_MAX) step = ALLOCATE_SIZE_MAX;
+  uint64_t wanted = file->allocated + step;
+  if (wanted < needed) wanted = needed;
+  if (wanted > file->capacity) wanted = file->capacity;
+  if (allocate(file, wanted) == 0) return BITCASK_OK;
+  if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL) {
+    file->writable = NULL; /* no promise of space, no writing through the mapping */
+    return BITCASK_OK;
+  }
+  if (wanted > needed && allocate(file, needed) == 0) return BITCASK_OK;
+  return fail_file(file, "allocate space");
+}
+
+/* Take the write faults of the pages to come in one call. It only saves time: where it is
+ * not supported, or fails, the faults are taken one by one. */
+static void populate_ahead(struct posix_file *file, uint64_t needed) {
+  uint64_t to = file->populated;
+  while (to < needed) to += POPULATE_SIZE;
+  if (to > file->allocated) to = file->allocated;
+  uint64_t from = file->populated & ~(uint64_t)4095;
+  if (to > from) madvise(file->writable + from, to - from, MADV_POPULATE_WRITE);
+  file->populated = to;
+}
+
+static uint64_t total_size(const bitcask_bytes *parts, size_t count) {
+  uint64_t total = 0;
+  for (size_t i = 0; i < count; i++) total += parts[i].size;
+  return total;
+}
+
+static enum bitcask_status prepare_append(struct posix_file *file, uint64_t end,
+                                          size_t headroom) {
+  uint64_t needed = end + headroom;
+  if (end > file->capacity)
+    return status_fail(BITCASK_INVALID, "%s: %" PRIu64 " bytes are more than its capacity of %" PRIu64,
+                       file->name, end, file->capacity);
+  if (needed > file->capacity) needed = file->capacity;
+  if (needed > file->allocated) TRY(allocate_ahead(file, needed));
+  if (file->writable != NULL && end > file->populated) populate_ahead(file, end);
+  return BITCASK_OK;
+}
+
+static enum bitcask_status file_append(struct disk_file *base, const bitcask_bytes *parts,
+                                       size_t count, size_t headroom) {
+  struct posix_file *file = (struct posix_file *)base;
+  uint64_t start = disk_file_size(base);
+  uint64_t offset = start;
+  if (file->writable != NULL)
+    TRY(prepare_append(file, start + total_size(parts, count), headroom));
+  for (size_t i = 0; i < count; i++) {
+    if (parts[i].size == 0) continue;
+    if (file->writable != NULL && parts[i].size < WRITE_THROUGH_SIZE) {
+      memcpy(file->writable + offset, parts[i].data, parts[i].size);
+    } else {
+      enum bitcask_status status = write_all(file, parts[i].data, parts[i].size, offset);
+      if (status != BITCASK_OK) {
+        /* What was written in part lies behind the size, as if it were not there; cut it
+         * where the file has no allocation ahead that would hide it anyway. */
+        if (file->writable == NULL && ftruncate(file->fd, (off_t)start) != 0)
+          status_fail(status, "%s; nor could it be cut again", bitcask_error_text());
+        return status;
+      }
+    }
+    offset += parts[i].size;
+  }
+  atomic_store_explicit(&base->size, offset, memory_order_release);
+  return BITCASK_OK;
+}
+
+static enum bitcask_status file_read_at(struct disk_file *base, uint64_t offset, void *into,
+                                        size_t size, size_t *got) {
+  struct posix_file *file = (struct posix_file *)base;
+  if (base->map != NULL) {
+    uint64_t end = disk_file_size(base);
+    size_t there = offset >= end ? 0 : (end - offset < size ? (size_t)(end - offset) : size);
+    if (there > 0) memcpy(into, base->map + offset, there);
+    *got = there;
+    return BITCASK_OK;
+  }
+  size_t done = 0;
+  while (done < size) {
+    ssize_t count = pread(file->fd, (uint8_t *)into + done, size - done, (off_t)(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail_file(file, "read");
+    if (count == 0) break;
+    done += (size_t)count;
+  }
+  *got = done;
+  return BITCASK_OK;
+}
+
+static enum bitcask_status file_sync(struct disk_file *base) {
+  struct posix_file *file = (struct posix_file *)base;
+  if (fdatasync(file->fd) != 0) return fail_file(file, "flush");
+  return BITCASK_OK;
+}
+
+static enum bitcask_status file_finish(struct disk_file *base) {
+  struct posix_file *file = (struct posix_file *)base;
+  uint64_t size = disk_file_size(base);
+  if (file->allocated > size) {
+    if (ftruncate(file->fd, (off_t)size) != 0) return fail_file(file, "give back space of");
+    file->allocated = size;
+  }
+  return BITCASK_OK;
+}
+
+static void file_freeze(struct disk_file *base) {
+  struct posix_file *file = (struct posix_file *)base;
+  if (base->map == NULL) return; /* the descriptor is what it is read with */
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t used = ((size_t)disk_file_size(base) + page - 1) & ~(page - 1);
+  void *map = (void *)(uintptr_t)base->map;
+  if (used > 0 && used < file->map_size && munmap((uint8_t *)map + used, file->map_size - used) == 0)
+    file->map_size = used;
+  mprotect(map, file->map_size, PROT_READ);
+  file->writable = NULL;
+  drop_descriptor(file);
+}
+
+static void file_close(struct disk_file *base) {
+  struct posix_file *file = (struct posix_file *)base;
+  if (base->map != NULL) munmap((void *)(uintptr_t)base->map, file->map_size);
+  drop_descriptor(file);
+  memory_free(file);
+}
+
+static const struct disk_file_ops file_ops = {
+    .append = file_append,
+    .read_at = file_read_at,
+    .sync = file_sync,
+    .finish = file_finish,
+    .freeze = file_freeze,
+    .close = file_close,
+};
+
+static struct posix_file *file_new(struct posix_directory *directory, const char *name) {
+  struct posix_file *file = memory_zeroed(1, sizeof *file);
+  if (file == NULL) return NULL;
+  file->base.ops = &file_ops;
+  file->directory = directory;
+  file->fd = -1;
+  snprintf(file->name, sizeof file->name, "%s", name);
+  return file;
+}
+
+/* Map the file for reading, and for appending when it has a capacity. A file that cannot
+ * be mapped is read and written with system calls instead. */
+static void map_file(struct posix_file *file, size_t size) {
+  int protection = file->capacity > 0 ? PROT_READ | PROT_WRITE : PROT_READ;
+  if (size == 0) return;
+  void *map = mmap(NULL, size, protection, MAP_SHARED, file->fd, 0);
+  if (map == MAP_FAILED) return;
+  file->base.map = map;
+  file->map_size = size;
+  if (file->capacity > 0) file->writable = map;
+}
+
+static enum bitcask_status open_file(struct posix_directory *directory, const char *name,
+                                     int flags, struct posix_file **out) {
+  struct posix_file *file = file_new(directory, name);
+  if (file == NULL) return BITCASK_NOMEMORY;
+  file->fd = open_at(directory->fd, name, flags);
+  if (file->fd < 0) {
+    enum bitcask_status status = fail_file(file, flags & O_CREAT ? "create" : "open");
+    memory_free(file);
+    return status;
+  }
+  atomic_fetch_add(&directory->open_files, 1);
+  *out = file;
+  return BITCASK_OK;
+}
+
+static enum bitcask_status directory_create(struct disk_directory *base, const char *name,
+                                            uint64_t capacity, struct disk_file **out) {
+  struct posix_file *file = NULL;
+  TRY(open_file((struct posix_directory *)base, name, O_RDWR | O_CREAT | O_EXCL, &file));
+  file->capacity = capacity;
+  map_file(file, (size_t)capacity);
+  *out = &file->base;
+  return BITCASK_OK;
+}
+
+static enum bitcask_status learn_size(struct posix_file *file) {
+  struct stat facts;
+  if (fstat(file->fd, &facts) != 0) return fail_file(file, "look at");
+  if (!S_ISREG(facts.st_mode))
+    return status_fail(BITCASK_IO, "%s/%s: not a regular file", file->directory->path, file->name);
+  atomic_store(&file->base.size, (uint64_t)facts.st_size);
+  file->allocated = (uint64_t)facts.st_size;
+  return BITCASK_OK;
+}
+
+static enum bitcask_status directory_open(struct disk_directory *base, const char *name,
+                                          bool growing, struct disk_file **out) {
+  struct posix_file *file = NULL;
+  TRY(open_file((struct posix_directory *)base, name, O_RDONLY | O_NONBLOCK, &file));
+  enum bitcask_status status = learn_size(file);
+  if (status != BITCASK_OK) {
+    file_close(&file->base);
+    return status;
+  }
+  if (!growing) map_file(file, (size_t)disk_file_size(&file->base));
+  if (file->base.map != NULL) drop_descriptor(file);
+  *out = &file->base;
+  return BITCASK_OK;
+}
+
+static enum bitcask_status directory_reopen(struct disk_directory *base, const char *name,
+                                            uint64_t size, uint64_t capacity,
+                                            struct disk_file **out) {
+  struct posix_file *file = NULL;
+  TRY(open_file((struct posix_directory *)base, name, O_RDWR | O_NONBLOCK, &file));
+  enum bitcask_status status = learn_size(file);
+  if (status == BITCASK_OK && disk_file_size(&file->base) != size)
+    status = status_fail(BITCASK_CORRUPT, "%s: %" PRIu64 " bytes, where %" PRIu64 " were written",
+                         name, disk_file_size(&file->base), size);
+  if (status != BITCASK_OK) {
+    file_close(&file->base);
+    return status;
+  }
+  file->capacity = capacity > size ? capacity : size;
+  file->populated = size;
+  map_file(file, (size_t)file->capacity);
+  *out = &file->base;
+  return BITCASK_OK;
+}
+
+/* ---- Directories ---- */
+
+static enum bitcask_status directory_remove(struct disk_directory *base, const char *name) {
+  struct posix_directory *directory = (struct posix_directory *)base;
+  if (unlinkat(directory->fd, name, 0) != 0) return fail_at(directory->path, name, "remove");
+  return BITCASK_OK;
+}
+
+static enum bitcask_status directory_rename(struct disk_directory *base, const char *from,
+                                            const char *to) {
+  struct posix_directory *directory = (struct posix_directory *)base;
+  if (renameat(directory->fd, from, directory->fd, to) != 0)
+    return fail_at(directory->path, from, "rename");
+  return BITCASK_OK;
+}
+
+static enum bitcask_status directory_sync(struct disk_directory *base) {
+  struct posix_directory *directory = (struct posix_directory *)base;
+  if (fsync(directory->fd) != 0) return fail_at(directory->path, "", "flush");
+  return BITCASK_OK;
+}
+
+static enum bitcask_status directory_list(struct disk_directory *base, disk_name_function each,
+                                          void *context) {
+  struct posix_directory *directory = (struct posix_directory *)base;
+  int fd = open_at(directory->fd, ".", O_RDONLY | O_DIRECTORY);
+  DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+  if (stream == NULL) {
+    enum bitcask_status status = fail_at(directory->path, "", "list");
+    if (fd >= 0) close(fd);
+    return status;
+  }
+  enum bitcask_status status = BITCASK_OK;
+  for (;;) {
+    errno = 0;
+    struct dirent *entry = readdir(stream);
+    if (entry == NULL) break;
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+      each(context, entry->d_name);
+  }
+  if (errno != 0) status = fail_at(directory->path, "", "list");
+  closedir(stream);
+  return status;
+}
+
+/* Is the file that was locked still the one that the name leads to? */
+static bool is_named(int directory, int fd, const char *name) {
+  struct stat held, named;
+  return fstat(fd, &held) == 0 && fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+static enum bitcask_status directory_lock(struct disk_directory *base, const char *name) {
+  struct posix_directory *directory = (struct posix_directory *)base;
+  int fd = open_at(directory->fd, name, O_RDWR | O_CREAT | O_NONBLOCK);
+  if (fd < 0) return fail_at(directory->path, name, "open");
+  int result;
+  do {
+    result = flock(fd, LOCK_EX | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  if (result == 0 && is_named(directory->fd, fd, name)) {
+    directory->lock_fd = fd;
+    atomic_fetch_add(&directory->open_files, 1);
+    return BITCASK_OK;
+  }
+  enum bitcask_status status;
+  if (result == 0 || errno == EWOULDBLOCK)
+    status = status_fail(BITCASK_LOCKED, "%s/%s: the store is open for writing in another process",
+                         directory->path, name);
+  else
+    status = fail_at(directory->path, name, "lock");
+  close(fd);
+  return status;
+}
+
+static void directory_unlock(struct disk_directory *base) {
+  struct posix_directory *directory = (struct posix_directory *)base;
+  if (directory->lock_fd < 0) return;
+  /* Explicitly: a forked child may hold a copy of the descriptor, and the lock with it. */
+  flock(directory->lock_fd, LOCK_UN);
+  close(directory->lock_fd);
+  directory->lock_fd = -1;
+  atomic_fetch_sub(&directory->open_files, 1);
+}
+
+static void directory_identify(struct disk_directory *base, struct disk_identity *out) {
+  *out = ((struct posix_directory *)base)->identity;
+}
+
+static unsigned directory_open_files(struct disk_directory *base) {
+  return atomic_load(&((struct posix_directory *)base)->open_files);
+}
+
+static void directory_close(struct disk_directory *base) {
+  struct posix_directory *directory = (struct posix_directory *)base;
+  directory_unlock(base);
+  if (directory->fd >= 0) close(directory->fd);
+  memory_free(directory->path);
+  memory_free(directory);
+}
+
+static const struct disk_directory_ops directory_ops = {
+    .create = directory_create,
+    .open = directory_open,
+    .reopen = directory_reopen,
+    .remove = directory_remove,
+    .rename = directory_rename,
+    .sync = directory_sync,
+    .list = directory_list,
+    .lock = directory_lock,
+    .unlock = directory_unlock,
+    .identify = directory_identify,
+    .open_files = directory_open_files,
+    .close = directory_close,
+};
+
+/* ---- The disk ---- */
+
+static enum bitcask_status sync_parent(int fd, const char *path) {
+  int parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (parent < 0) return fail_at(path, "..", "open");
+  int result = fsync(parent);
+  int error = errno;
+  close(parent);
+  errno = error;
+  return result == 0 ? BITCASK_OK : fail_at(path, "..", "flush");
+}
+
+static enum bitcask_status open_directory_at(struct posix_directory *directory, bool create) {
+  bool is_made = create && mkdir(directory->path, 0700) == 0;
+  if (create && !is_made && errno != EEXIST) return fail_at(directory->path, "", "create");
+  directory->fd =
+      above_standard_streams(open(directory->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory->fd < 0) return fail_at(directory->path, "", "open");
+  struct stat facts;
+  if (fstat(directory->fd, &facts) != 0) return fail_at(directory->path, "", "look at");
+  directory->identity = (struct disk_identity){(uint64_t)facts.st_dev, (uint64_t)facts.st_ino};
+  atomic_store(&directory->open_files, 1);
+  return is_made ? sync_parent(directory->fd, directory->path) : BITCASK_OK;
+}
+
+static enum bitcask_status posix_open_directory(struct disk *disk, const char *path, bool create,
+                                                struct disk_directory **out) {
+  (void)disk;
+  struct posix_directory *directory = memory_zeroed(1, sizeof *directory);
+  if (directory == NULL) return BITCASK_NOMEMORY;
+  directory->base.ops = &directory_ops;
+  directory->fd = directory->lock_fd = -1;
+  directory->path = memory_string(path);
+  enum bitcask_status status =
+      directory->path == NULL ? BITCASK_NOMEMORY : open_directory_at(directory, create);
+  if (status != BITCASK_OK) {
+    directory_close(&directory->base);
+    return status;
+  }
+  *out = &directory->base;
+  return BITCASK_OK;
+}
+
+static uint64_t clock_us(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+static uint64_t posix_now_ms(struct disk *disk) {
+  (void)disk;
+  return clock_us(CLOCK_REALTIME) / 1000u;
+}
+
+static uint64_t posix_monotonic_us(struct disk *disk) {
+  (void)disk;
+  return clock_us(CLOCK_MONOTONIC);
+}
+
+static uint32_t read_boot(void) {
+  char text[64];
+  int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t size = read(fd, text, sizeof text);
+  close(fd);
+  if (size <= 0) return 0;
+  uint32_t hash = bitcask_xxh32(bytes_of(text, (size_t)size), 0);
+  return hash == 0 ? 1 : hash;
+}
+
+static uint32_t posix_boot(struct disk *disk) {
+  static atomic_uint known;
+  (void)disk;
+  uint32_t boot = atomic_load(&known);
+  if (boot == 0) atomic_store(&known, boot = read_boot());
+  return boot;
+}
+
+static enum bitcask_status posix_random(struct disk *disk, void *into, size_t size) {
+  (void)disk;
+  uint8_t *at = into;
+  while (size > 0) {
+    ssize_t got = getrandom(at, size, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return status_fail(BITCASK_IO, "cannot get random bytes: %s", strerror(errno));
+    at += got;
+    size -= (size_t)got;
+  }
+  return BITCASK_OK;
+}
+
+struct disk *disk_posix(void) {
+  static const struct disk_ops ops = {
+      .open_directory = posix_open_directory,
+      .now_ms = posix_now_ms,
+      .monotonic_us = posix_monotonic_us,
+      .boot = posix_boot,
+      .random = posix_random,
+  };
+  static struct disk disk = {&ops};
+  return &disk;
+}
