@@ -1,0 +1,89 @@
+/*
+ * One record of a segment: the put or the delete of a key. Records begin at multiples of
+ * 8 bytes and are padded with zeros to one.
+ *
+ *    0  4  header check: low half of XXH3-64, seeded with salt + offset, over bytes 4 up
+ *          to the end of the key
+ *    4  4  value check: low half of XXH3-64 of the value
+ *    8  8  version
+ *   16  4  value size
+ *   20  2  key size
+ *   22  1  flags
+ *   23  1  mark, 0xB5: a record is never all zeros
+ *   24  4  synced: the length of this segment, in units of 8 bytes, that was known to be
+ *          durable when the record was appended
+ *   28  8  expires, milliseconds since 1970: with RECORD_EXPIRES only
+ *    .     key, value, padding
+ *
+ * The header check binds everything but the value's bytes, which the value check binds;
+ * so a record whose value is damaged still tells its key, its size and where the next one
+ * begins. The seed binds the record to its file and place.
+ */
+#ifndef BITCASK_FORMAT_RECORD_H
+#define BITCASK_FORMAT_RECORD_H
+
+#include "base/checksum.h"
+#include "base/coding.h"
+
+enum {
+  RECORD_TOMBSTONE = 1, /* the key was deleted; there is no value */
+  RECORD_EXPIRES = 2,   /* the expires field is there */
+  RECORD_CONTINUES = 4, /* part of a batch that goes on with the next record */
+  RECORD_FLAGS = 7      /* all that are known */
+};
+
+enum { RECORD_MARK = 0xB5, RECORD_FIXED_SIZE = 28, RECORD_HEADER_SIZE_MAX = 36, RECORD_UNIT = 8 };
+
+struct record {
+  uint64_t version;
+  uint64_t expires; /* 0 without RECORD_EXPIRES */
+  bitcask_bytes key;
+  bitcask_bytes value;
+  uint32_t synced; /* units of 8 bytes */
+  uint32_t value_check;
+  uint32_t header_check;
+  uint8_t flags;
+};
+
+static inline uint64_t record_padded(uint64_t size) {
+  return (size + RECORD_UNIT - 1) & ~(uint64_t)(RECORD_UNIT - 1);
+}
+
+static inline size_t record_header_size(uint8_t flags) {
+  return flags & RECORD_EXPIRES ? RECORD_HEADER_SIZE_MAX : RECORD_FIXED_SIZE;
+}
+
+/* Bytes that a record takes in a segment, padding included. */
+static inline uint64_t record_size(size_t key_size, uint64_t value_size, uint8_t flags) {
+  return record_padded(record_header_size(flags) + key_size + value_size);
+}
+
+static inline uint64_t record_size_of(const struct record *record) {
+  return record_size(record->key.size, record->value.size, record->flags);
+}
+
+static inline uint32_t record_value_check(bitcask_bytes value) {
+  return (uint32_t)checksum64(value.data, value.size, 0);
+}
+
+/* Write the header of `record`, as it will stand at `offset` of the segment with `salt`;
+ * sets record->header_check. value_check must be set. Returns the header's size. */
+size_t record_encode_header(struct record *record, uint64_t salt, uint64_t offset,
+                            uint8_t out[RECORD_HEADER_SIZE_MAX]);
+
+/* The sizes that the fixed header claims, unchecked. False: not the beginning of a record. */
+bool record_peek(const uint8_t *bytes, size_t size, uint64_t *record_bytes);
+
+/* Take apart the record at `bytes`, of which `size` are there, without believing more than
+ * fits. Fills *out, whose key and value point into `bytes`. False: no record can be here. */
+bool record_parse(const uint8_t *bytes, size_t size, struct record *out);
+
+/* Does the header, key included, pass its check? `bytes` is where it was parsed. */
+bool record_header_is_intact(const struct record *record, const uint8_t *bytes, uint64_t salt,
+                             uint64_t offset);
+
+static inline bool record_value_is_intact(const struct record *record) {
+  return record->value_check == record_value_check(record->value);
+}
+
+#endif
