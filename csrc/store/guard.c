@@ -1,0 +1,18 @@
+#include "store/guard.h"
+
+#include "base/thread.h"
+
+static unsigned readers_in(struct guard *guard, unsigned set) {
+  unsigned sum = 0;
+  for (int i = 0; i < GUARD_STRIPES; i++)
+    sum += atomic_load_explicit(&guard->stripes[i].readers[set], memory_order_seq_cst);
+  return sum;
+}
+
+void guard_wait(struct guard *guard) {
+  for (int flip = 0; flip < 2; flip++) {
+    unsigned before = atomic_fetch_add(&guard->epoch, 1) & 1;
+    while (readers_in(guard, before) > 0) thread_pause();
+  }
+  atomic_thread_fence(memory_order_seq_cst);
+}

@@ -1,0 +1,426 @@
+#include "store/keydir.h"
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "store/segment.h"
+
+/* An entry whose `at` is 0 is an empty slot. Behind `homes` slots that a hash can have as
+ * its home stand `tail` more, for those pushed past the last. */
+struct shard {
+  alignas(64) struct mutex lock;
+  struct keydir_entry *slots; /* homes + tail of them; NULL at first */
+  uint32_t homes;
+  uint32_t tail;
+  uint32_t count;
+  uint32_t old_count;
+  uint32_t old_capacity;
+  uint32_t stamp;
+  struct keydir_old *olds;
+};
+
+struct keydir {
+  struct shard shards[KEYDIR_SHARDS];
+  alignas(64) atomic_uint_least64_t count;
+  atomic_uint_least64_t old_count;
+  atomic_uint_least64_t bytes;
+};
+
+enum { TAIL_MIN = 8 };
+
+enum bitcask_status keydir_new(struct keydir **out) {
+  /* Shards stand on cache lines of their own; calloc knows nothing of that. */
+  struct keydir *keydir = memory_aligned(alignof(struct keydir), sizeof *keydir);
+  if (keydir == NULL) return BITCASK_NOMEMORY;
+  memset(keydir, 0, sizeof *keydir);
+  for (int i = 0; i < KEYDIR_SHARDS; i++) mutex_init(&keydir->shards[i].lock);
+  atomic_store(&keydir->bytes, sizeof *keydir);
+  *out = keydir;
+  return BITCASK_OK;
+}
+
+void keydir_free(struct keydir *keydir) {
+  if (keydir == NULL) return;
+  for (int i = 0; i < KEYDIR_SHARDS; i++) {
+    struct shard *shard = &keydir->shards[i];
+    for (uint32_t k = 0; k < shard->old_count; k++) segment_unref(shard->olds[k].segment);
+    memory_free(shard->olds);
+    memory_free(shard->slots);
+    mutex_destroy(&shard->lock);
+  }
+  memory_free(keydir);
+}
+
+static struct shard *shard_of(struct keydir *keydir, uint64_t hash) {
+  return &keydir->shards[keydir_shard_of(hash)];
+}
+
+static uint32_t home_of(const struct shard *shard, uint32_t hash) {
+  return (uint32_t)(((uint64_t)hash * shard->homes) >> 32);
+}
+
+static uint32_t slot_count(const struct shard *shard) { return shard->homes + shard->tail; }
+
+void keydir_prefetch(const struct keydir *keydir, uint64_t hash) {
+  const struct shard *shard = &keydir->shards[keydir_shard_of(hash)];
+  __builtin_prefetch(shard);
+}
+
+/* The first slot whose entry is not before `hash`: where it is, or would be inserted. */
+static uint32_t first_not_before(const struct shard *shard, uint32_t hash) {
+  uint32_t i = home_of(shard, hash);
+  uint32_t end = slot_count(shard);
+  while (i < end && shard->slots[i].at != 0 && shard->slots[i].hash < hash) i++;
+  return i;
+}
+
+void keydir_find(struct keydir *keydir, uint64_t hash, unsigned first,
+                 struct keydir_matches *out) {
+  struct shard *shard = shard_of(keydir, hash);
+  uint32_t wanted = keydir_hash_in_shard(hash);
+  out->count = 0;
+  out->more = false;
+  mutex_lock(&shard->lock);
+  out->stamp = shard->stamp;
+  if (shard->homes > 0) {
+    uint32_t end = slot_count(shard);
+    uint32_t i = first_not_before(shard, wanted) + first;
+    for (; i < end && shard->slots[i].at != 0 && shard->slots[i].hash == wanted; i++) {
+      if (out->count == KEYDIR_MATCHES) {
+        out->more = true;
+        break;
+      }
+      out->entries[out->count++] = shard->slots[i];
+    }
+  }
+  mutex_unlock(&shard->lock);
+}
+
+static bool is_alive_at(const struct keydir_old *old, uint64_t version) {
+  return old->born <= version && version < old->died;
+}
+
+void keydir_find_old(struct keydir *keydir, uint64_t hash, uint64_t version, unsigned first,
+                     struct keydir_matches *out, struct segment *segments[KEYDIR_MATCHES]) {
+  struct shard *shard = shard_of(keydir, hash);
+  uint32_t wanted = keydir_hash_in_shard(hash);
+  out->count = 0;
+  out->more = false;
+  mutex_lock(&shard->lock);
+  out->stamp = shard->stamp;
+  for (uint32_t i = 0; i < shard->old_count; i++) {
+    const struct keydir_old *old = &shard->olds[i];
+    if (old->entry.hash != wanted || !is_alive_at(old, version)) continue;
+    if (first > 0) {
+      first--;
+      continue;
+    }
+    if (out->count == KEYDIR_MATCHES) {
+      out->more = true;
+      break;
+    }
+    segments[out->count] = segment_ref(old->segment);
+    out->entries[out->count++] = old->entry;
+  }
+  mutex_unlock(&shard->lock);
+}
+
+/* ---- Growing ---- */
+
+static uint32_t homes_for(uint64_t count) {
+  uint64_t homes = count + count / 5 + 4; /* five sixths full at most */
+  return homes > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)homes;
+}
+
+/* Place the entries of `from`, which come in the order of their hashes, into `to`. False
+ * when they do not fit into its tail. */
+static bool refill(const struct shard *from, struct shard *to) {
+  uint32_t next = 0, end = slot_count(to);
+  for (uint32_t i = 0; from->homes > 0 && i < slot_count(from); i++) {
+    if (from->slots[i].at == 0) continue;
+    uint32_t home = home_of(to, from->slots[i].hash);
+    if (next < home) next = home;
+    if (next >= end) return false;
+    to->slots[next++] = from->slots[i];
+  }
+  return true;
+}
+
+static enum bitcask_status resize(struct keydir *keydir, struct shard *shard, uint32_t homes,
+                                  uint32_t tail) {
+  for (;; tail *= 2) {
+    struct shard bigger = {.homes = homes, .tail = tail};
+    bigger.slots = memory_zeroed((size_t)homes + tail, sizeof *bigger.slots);
+    if (bigger.slots == NULL) return BITCASK_NOMEMORY;
+    if (!refill(shard, &bigger)) {
+      memory_free(bigger.slots);
+      continue;
+    }
+    uint64_t before = shard->homes > 0 ? slot_count(shard) : 0;
+    atomic_fetch_add(&keydir->bytes,
+                     (slot_count(&bigger) - before) * sizeof(struct keydir_entry));
+    memory_free(shard->slots);
+    shard->slots = bigger.slots;
+    shard->homes = homes;
+    shard->tail = tail;
+    shard->stamp++;
+    return BITCASK_OK;
+  }
+}
+
+/* The last `more` slots are empty: whatever is inserted pushes entries at most that far. */
+static bool tail_has_room(const struct shard *shard, unsigned more) {
+  uint32_t end = slot_count(shard);
+  if (more > end) return false;
+  for (uint32_t i = end - more; i < end; i++)
+    if (shard->slots[i].at != 0) return false;
+  return true;
+}
+
+static enum bitcask_status make_room(struct keydir *keydir, struct shard *shard, unsigned more) {
+  uint64_t needed = (uint64_t)shard->count + more;
+  uint32_t tail = shard->tail > TAIL_MIN ? shard->tail : TAIL_MIN;
+  if (shard->homes == 0 || needed + needed / 6 > shard->homes) {
+    uint64_t ahead = needed + needed / 5;
+    TRY(resize(keydir, shard, homes_for(ahead), tail));
+  }
+  while (!tail_has_room(shard, more)) {
+    TRY(resize(keydir, shard, shard->homes, tail * 2 > more ? tail * 2 : more * 2));
+    tail = shard->tail;
+  }
+  return BITCASK_OK;
+}
+
+static enum bitcask_status make_old_room(struct keydir *keydir, struct shard *shard,
+                                         unsigned more) {
+  if (shard->old_capacity - shard->old_count >= more) return BITCASK_OK;
+  uint32_t capacity = shard->old_count + shard->old_count / 2 + more;
+  struct keydir_old *olds = memory_resize(shard->olds, capacity, sizeof *olds);
+  if (olds == NULL) return BITCASK_NOMEMORY;
+  atomic_fetch_add(&keydir->bytes, (capacity - shard->old_capacity) * sizeof *olds);
+  shard->olds = olds;
+  shard->old_capacity = capacity;
+  return BITCASK_OK;
+}
+
+enum bitcask_status keydir_reserve(struct keydir *keydir, uint64_t hash, unsigned more,
+                                   bool keeping) {
+  struct shard *shard = shard_of(keydir, hash);
+  mutex_lock(&shard->lock);
+  enum bitcask_status status = make_room(keydir, shard, more);
+  if (status == BITCASK_OK && keeping) status = make_old_room(keydir, shard, more);
+  mutex_unlock(&shard->lock);
+  return status;
+}
+
+/* ---- Changing ---- */
+
+void keydir_insert(struct keydir *keydir, uint64_t hash, place at, uint64_t size) {
+  struct shard *shard = shard_of(keydir, hash);
+  uint32_t wanted = keydir_hash_in_shard(hash);
+  mutex_lock(&shard->lock);
+  struct keydir_entry *slots = shard->slots;
+  uint32_t i = first_not_before(shard, wanted);
+  while (slots[i].at != 0 && slots[i].hash == wanted) i++; /* behind its equals */
+  uint32_t empty = i;
+  while (slots[empty].at != 0) empty++;
+  memmove(&slots[i + 1], &slots[i], (empty - i) * sizeof slots[0]);
+  slots[i] = (struct keydir_entry){wanted, (uint32_t)(size / 8), at};
+  shard->count++;
+  shard->stamp++;
+  mutex_unlock(&shard->lock);
+  atomic_fetch_add_explicit(&keydir->count, 1, memory_order_relaxed);
+}
+
+static struct keydir_entry *entry_at(struct shard *shard, uint32_t hash, place at) {
+  if (shard->homes == 0) return NULL;
+  uint32_t end = slot_count(shard);
+  uint32_t i = first_not_before(shard, hash);
+  for (; i < end && shard->slots[i].at != 0 && shard->slots[i].hash == hash; i++)
+    if (shard->slots[i].at == at) return &shard->slots[i];
+  return NULL;
+}
+
+static void keep_old(struct keydir *keydir, struct shard *shard, const struct keydir_old *keep) {
+  if (keep == NULL) return;
+  shard->olds[shard->old_count++] = *keep;
+  segment_ref(keep->segment);
+  atomic_fetch_add_explicit(&keydir->old_count, 1, memory_order_relaxed);
+}
+
+bool keydir_replace(struct keydir *keydir, uint64_t hash, place from, place to, uint64_t size,
+                    const struct keydir_old *keep) {
+  struct shard *shard = shard_of(keydir, hash);
+  mutex_lock(&shard->lock);
+  struct keydir_entry *entry = entry_at(shard, keydir_hash_in_shard(hash), from);
+  if (entry != NULL) {
+    keep_old(keydir, shard, keep);
+    entry->at = to;
+    entry->units = (uint32_t)(size / 8);
+    shard->stamp++;
+  }
+  mutex_unlock(&shard->lock);
+  return entry != NULL;
+}
+
+/* Close the gap at slot i: what stands after it and away from home moves up. */
+static void close_gap(struct shard *shard, uint32_t i) {
+  uint32_t end = slot_count(shard), last = i;
+  while (last + 1 < end && shard->slots[last + 1].at != 0 &&
+         home_of(shard, shard->slots[last + 1].hash) <= last)
+    last++;
+  memmove(&shard->slots[i], &shard->slots[i + 1], (last - i) * sizeof shard->slots[0]);
+  shard->slots[last] = (struct keydir_entry){0};
+}
+
+bool keydir_remove(struct keydir *keydir, uint64_t hash, place from,
+                   const struct keydir_old *keep) {
+  struct shard *shard = shard_of(keydir, hash);
+  mutex_lock(&shard->lock);
+  struct keydir_entry *entry = entry_at(shard, keydir_hash_in_shard(hash), from);
+  if (entry != NULL) {
+    keep_old(keydir, shard, keep);
+    close_gap(shard, (uint32_t)(entry - shard->slots));
+    shard->count--;
+    shard->stamp++;
+    atomic_fetch_sub_explicit(&keydir->count, 1, memory_order_relaxed);
+  }
+  mutex_unlock(&shard->lock);
+  return entry != NULL;
+}
+
+uint64_t keydir_drop_tombstones(struct keydir *keydir, unsigned number) {
+  struct shard *shard = &keydir->shards[number];
+  uint64_t dropped = 0;
+  mutex_lock(&shard->lock);
+  for (uint32_t i = 0; shard->homes > 0 && i < slot_count(shard);) {
+    if (shard->slots[i].at & PLACE_TOMBSTONE) {
+      close_gap(shard, i);
+      dropped++;
+    } else {
+      i++;
+    }
+  }
+  shard->count -= (uint32_t)dropped;
+  shard->stamp++;
+  mutex_unlock(&shard->lock);
+  atomic_fetch_sub(&keydir->count, dropped);
+  return dropped;
+}
+
+/* ---- Snapshots ---- */
+
+static enum bitcask_status copy_olds(const struct shard *shard, uint64_t version,
+                                     struct bitcask_buffer *olds) {
+  for (uint32_t i = 0; i < shard->old_count; i++) {
+    const struct keydir_old *old = &shard->olds[i];
+    if (!is_alive_at(old, version)) continue;
+    TRY(buffer_append(olds, bytes_of(old, sizeof *old)));
+    segment_ref(old->segment);
+  }
+  return BITCASK_OK;
+}
+
+enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned number, uint64_t version,
+                                      struct bitcask_buffer *entries,
+                                      struct bitcask_buffer *olds) {
+  struct shard *shard = &keydir->shards[number];
+  entries->size = olds->size = 0;
+  mutex_lock(&shard->lock);
+  enum bitcask_status status = buffer_reserve(entries, shard->count * sizeof *shard->slots);
+  for (uint32_t i = 0; status == BITCASK_OK && shard->homes > 0 && i < slot_count(shard); i++)
+    if (shard->slots[i].at != 0)
+      status = buffer_append(entries, bytes_of(&shard->slots[i], sizeof shard->slots[i]));
+  if (status == BITCASK_OK) status = copy_olds(shard, version, olds);
+  mutex_unlock(&shard->lock);
+  return status;
+}
+
+void keydir_visit_shard(struct keydir *keydir, unsigned number,
+                        void (*each)(void *context, uint64_t hash, struct keydir_entry *entry),
+                        void *context) {
+  struct shard *shard = &keydir->shards[number];
+  mutex_lock(&shard->lock);
+  for (uint32_t i = 0; shard->homes > 0 && i < slot_count(shard); i++)
+    if (shard->slots[i].at != 0)
+      each(context, keydir_hash_of(number, shard->slots[i].hash), &shard->slots[i]);
+  mutex_unlock(&shard->lock);
+}
+
+struct open_snapshots {
+  const uint64_t *versions; /* rising */
+  size_t count;
+  uint64_t limit; /* later ones may have been opened since; they see nothing that died by then */
+};
+
+/* Can a snapshot see what was born and died then? */
+static bool is_seen(const struct keydir_old *old, const struct open_snapshots *open) {
+  const uint64_t *snapshots = open->versions;
+  size_t count = open->count;
+  if (old->died > open->limit) return true;
+  size_t low = 0, high = count; /* the first snapshot that is not before its birth */
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (snapshots[middle] < old->born)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < count && snapshots[low] < old->died;
+}
+
+enum { PRUNE_BATCH = 64 };
+
+/* Take unseen old entries out of a shard; their segments are let go of outside the lock,
+ * since the last to let go removes files. Returns how many were taken. */
+static unsigned prune_some(struct keydir *keydir, struct shard *shard,
+                           const struct open_snapshots *open,
+                           struct segment *segments[PRUNE_BATCH]) {
+  unsigned taken = 0;
+  mutex_lock(&shard->lock);
+  for (uint32_t i = 0; i < shard->old_count && taken < PRUNE_BATCH;) {
+    if (is_seen(&shard->olds[i], open)) {
+      i++;
+      continue;
+    }
+    segments[taken++] = shard->olds[i].segment;
+    shard->olds[i] = shard->olds[--shard->old_count];
+  }
+  if (shard->old_count == 0 && shard->olds != NULL) {
+    atomic_fetch_sub(&keydir->bytes, shard->old_capacity * sizeof *shard->olds);
+    memory_free(shard->olds);
+    shard->olds = NULL;
+    shard->old_capacity = 0;
+  }
+  mutex_unlock(&shard->lock);
+  atomic_fetch_sub(&keydir->old_count, taken);
+  return taken;
+}
+
+void keydir_prune(struct keydir *keydir, const uint64_t *snapshots, size_t count,
+                  uint64_t limit) {
+  const struct open_snapshots open = {snapshots, count, limit};
+  if (keydir_old_count(keydir) == 0) return;
+  for (int i = 0; i < KEYDIR_SHARDS; i++) {
+    struct segment *segments[PRUNE_BATCH];
+    unsigned taken;
+    do {
+      taken = prune_some(keydir, &keydir->shards[i], &open, segments);
+      for (unsigned k = 0; k < taken; k++) segment_unref(segments[k]);
+    } while (taken == PRUNE_BATCH);
+  }
+}
+
+uint64_t keydir_count(const struct keydir *keydir) {
+  return atomic_load_explicit(&((struct keydir *)keydir)->count, memory_order_relaxed);
+}
+
+uint64_t keydir_old_count(const struct keydir *keydir) {
+  return atomic_load_explicit(&((struct keydir *)keydir)->old_count, memory_order_relaxed);
+}
+
+uint64_t keydir_bytes(const struct keydir *keydir) {
+  return atomic_load_explicit(&((struct keydir *)keydir)->bytes, memory_order_relaxed);
+}

@@ -1,0 +1,142 @@
+/*
+ * The keydir: for each live key, where its newest record stands. The keys themselves are
+ * not in memory: an entry keeps 41 bits of the key's hash, and whoever looks a key up
+ * compares it with the record that an entry leads to.
+ *
+ *   hash ──high 9 bits──> shard ──next 32 bits──> slot
+ *
+ * A shard is an open-addressing table of 16-byte entries, kept in the order of their
+ * hashes: the home of hash h in a table of n is h * n / 2^32, an entry stands at its home
+ * or after it, and none stands before one of a smaller hash. So a miss ends at the first
+ * larger hash, and growing a shard by a fifth is one pass from one end to the other; no
+ * more than a 512th of the keydir is ever copied at once.
+ *
+ * While a snapshot is open, entries that it can see and that are replaced or removed are
+ * kept aside in their shard as old entries, each with a reference on its segment.
+ *
+ * Threads: safe; each shard has a lock of its own, held for one look or one change and
+ * never across I/O.
+ */
+#ifndef BITCASK_STORE_KEYDIR_H
+#define BITCASK_STORE_KEYDIR_H
+
+#include "base/thread.h"
+
+/* Where a record stands: the slot of its segment and its offset, with two marks. 0: nowhere. */
+typedef uint64_t place;
+
+enum {
+  PLACE_SLOT_BITS = 20,
+  PLACE_SLOT_MAX = (1 << PLACE_SLOT_BITS) - 1,
+  PLACE_OFFSET_BITS = 33, /* in units of 8 bytes */
+  PLACE_SLOT_SHIFT = 40
+};
+#define PLACE_TOMBSTONE (UINT64_C(1) << 33) /* while loading: the key's newest is a delete */
+#define PLACE_EXPIRES (UINT64_C(1) << 34)
+
+static inline place place_make(uint32_t slot, uint64_t offset, uint64_t marks) {
+  return ((uint64_t)slot << PLACE_SLOT_SHIFT) | (offset >> 3) | marks;
+}
+static inline uint32_t place_slot(place at) { return (uint32_t)(at >> PLACE_SLOT_SHIFT); }
+static inline uint64_t place_offset(place at) {
+  return (at & ((UINT64_C(1) << PLACE_OFFSET_BITS) - 1)) << 3;
+}
+
+struct keydir_entry {
+  uint32_t hash; /* the 32 bits after those that chose the shard */
+  uint32_t units; /* size of the record in units of 8 bytes */
+  place at;
+};
+
+static inline uint64_t keydir_entry_size(const struct keydir_entry *entry) {
+  return (uint64_t)entry->units * 8;
+}
+
+/* An entry that snapshots can still see. */
+struct keydir_old {
+  struct keydir_entry entry;
+  uint64_t born;           /* version of its record */
+  uint64_t died;           /* version of the write that superseded it */
+  struct segment *segment; /* referenced */
+};
+
+enum { KEYDIR_MATCHES = 8 };
+
+/* The entries of one hash: as many as fit, beginning with the `first`-th. Only a hash
+ * function that is poor, or unlucky once in 2^41, gives more than one. */
+struct keydir_matches {
+  unsigned count;
+  bool more;       /* there are others behind these */
+  uint64_t stamp;  /* of the shard: changes with every change of it */
+  struct keydir_entry entries[KEYDIR_MATCHES];
+};
+
+struct keydir;
+
+enum bitcask_status keydir_new(struct keydir **out);
+void keydir_free(struct keydir *keydir);
+
+enum { KEYDIR_SHARD_BITS = 9, KEYDIR_SHARDS = 1 << KEYDIR_SHARD_BITS };
+
+static inline unsigned keydir_shard_of(uint64_t hash) {
+  return (unsigned)(hash >> (64 - KEYDIR_SHARD_BITS));
+}
+static inline uint32_t keydir_hash_in_shard(uint64_t hash) {
+  return (uint32_t)(hash >> (32 - KEYDIR_SHARD_BITS));
+}
+/* A hash that leads to the entry again. */
+static inline uint64_t keydir_hash_of(unsigned shard, uint32_t hash) {
+  return ((uint64_t)shard << (64 - KEYDIR_SHARD_BITS)) | ((uint64_t)hash << (32 - KEYDIR_SHARD_BITS));
+}
+
+/* Start loading the cache line where `hash` belongs. */
+void keydir_prefetch(const struct keydir *keydir, uint64_t hash);
+
+/* Entries of `hash`. */
+void keydir_find(struct keydir *keydir, uint64_t hash, unsigned first,
+                 struct keydir_matches *out);
+
+/* The same among the old entries alive at `version` (born <= version < died). *out gets a
+ * reference on the segment of each that is returned in `segments`. */
+void keydir_find_old(struct keydir *keydir, uint64_t hash, uint64_t version, unsigned first,
+                     struct keydir_matches *out, struct segment *segments[KEYDIR_MATCHES]);
+
+/* Make room, so that `more` inserts of any hashes in the shard of `hash`, and as many
+ * replacements that keep the old entry, cannot fail. */
+enum bitcask_status keydir_reserve(struct keydir *keydir, uint64_t hash, unsigned more,
+                                   bool keeping);
+
+/* Add an entry; room was reserved. */
+void keydir_insert(struct keydir *keydir, uint64_t hash, place at, uint64_t size);
+
+/* The entry that stands for (hash, from) now leads to `to`. False: there is none, and
+ * nothing was changed. `keep`: the old entry is kept with these facts; NULL: it is not. */
+bool keydir_replace(struct keydir *keydir, uint64_t hash, place from, place to, uint64_t size,
+                    const struct keydir_old *keep);
+bool keydir_remove(struct keydir *keydir, uint64_t hash, place from,
+                   const struct keydir_old *keep);
+
+/* Copies of all entries of a shard, and of the old ones alive at `version`, whose segments
+ * are referenced, in *entries (struct keydir_entry) and *olds (struct keydir_old). */
+enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned shard, uint64_t version,
+                                      struct bitcask_buffer *entries, struct bitcask_buffer *olds);
+
+/* Call `each` for every entry of a shard, its lock held. */
+void keydir_visit_shard(struct keydir *keydir, unsigned shard,
+                        void (*each)(void *context, uint64_t hash, struct keydir_entry *entry),
+                        void *context);
+
+/* Remove the entries of a shard marked PLACE_TOMBSTONE, after loading; returns how many. */
+uint64_t keydir_drop_tombstones(struct keydir *keydir, unsigned shard);
+
+/* Forget the old entries that died at `limit` or before and that no snapshot can see:
+ * `snapshots` holds the versions, rising, of those open when the newest version was `limit`.
+ * Their segments are unreferenced. */
+void keydir_prune(struct keydir *keydir, const uint64_t *snapshots, size_t count,
+                  uint64_t limit);
+
+uint64_t keydir_count(const struct keydir *keydir);
+uint64_t keydir_old_count(const struct keydir *keydir);
+uint64_t keydir_bytes(const struct keydir *keydir);
+
+#endif

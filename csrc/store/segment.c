@@ -1,0 +1,315 @@
+#include "store/segment.h"
+
+#include <inttypes.h>
+
+#include "base/checksum.h"
+#include "format/filename.h"
+
+static struct segment *segment_new(struct disk_directory *directory, uint64_t capacity) {
+  struct segment *segment = memory_zeroed(1, sizeof *segment);
+  if (segment == NULL) return NULL;
+  segment->directory = directory;
+  segment->capacity = capacity;
+  atomic_init(&segment->references, 1);
+  return segment;
+}
+
+static void segment_free(struct segment *segment) {
+  disk_file_close(segment->file);
+  memory_free(segment);
+}
+
+struct segment_facts segment_facts_empty(uint64_t id, uint64_t created_ms) {
+  return (struct segment_facts){.id = id,
+                                .length = HEADER_SIZE,
+                                .min_put_version = EDIT_NO_PUT,
+                                .created_ms = created_ms};
+}
+
+static enum bitcask_status write_header(struct disk *disk, struct segment *segment,
+                                        store_identity store, uint64_t id) {
+  struct header header = {.kind = HEADER_SEGMENT,
+                          .store = store,
+                          .number = id,
+                          .created_ms = disk->ops->now_ms(disk),
+                          .boot = disk->ops->boot(disk)};
+  TRY(disk->ops->random(disk, &header.salt, sizeof header.salt));
+  uint8_t bytes[HEADER_SIZE];
+  header_encode(&header, bytes);
+  bitcask_bytes part = bytes_of(bytes, sizeof bytes);
+  TRY(segment->file->ops->append(segment->file, &part, 1, 0));
+  segment->salt = header.salt;
+  segment->boot = header.boot;
+  segment->facts = segment_facts_empty(id, header.created_ms);
+  return BITCASK_OK;
+}
+
+enum bitcask_status segment_create(struct disk *disk, struct disk_directory *directory,
+                                   store_identity store, uint64_t id, uint64_t capacity,
+                                   struct segment **out) {
+  struct segment *segment = segment_new(directory, capacity);
+  if (segment == NULL) return BITCASK_NOMEMORY;
+  filename name = filename_of_segment(id);
+  enum bitcask_status status =
+      directory->ops->create(directory, name.text, capacity, &segment->file);
+  if (status == BITCASK_OK) {
+    status = write_header(disk, segment, store, id);
+    if (status != BITCASK_OK) directory->ops->remove(directory, name.text);
+  }
+  if (status != BITCASK_OK) {
+    segment_free(segment);
+    return status;
+  }
+  *out = segment;
+  return BITCASK_OK;
+}
+
+static enum bitcask_status check_header(struct segment *segment, store_identity store,
+                                        const char *name) {
+  struct bitcask_buffer scratch = {0};
+  const uint8_t *bytes = NULL;
+  struct header header;
+  enum bitcask_status status = BITCASK_OK;
+  if (disk_file_size(segment->file) < HEADER_SIZE)
+    status = status_fail(BITCASK_CORRUPT, "%s: %" PRIu64 " bytes are too short for a header", name,
+                         disk_file_size(segment->file));
+  if (status == BITCASK_OK)
+    status = segment_view(segment, 0, HEADER_SIZE, &scratch, &bytes);
+  if (status == BITCASK_OK)
+    status = header_decode(bytes, HEADER_SIZE, HEADER_SEGMENT, name, &header);
+  if (status == BITCASK_OK &&
+      (!store_identity_equal(header.store, store) || header.number != segment->facts.id))
+    status = status_fail(BITCASK_CORRUPT, "%s: belongs to another store or place", name);
+  if (status == BITCASK_OK) {
+    segment->salt = header.salt;
+    segment->boot = header.boot;
+  }
+  if (status == BITCASK_OK && segment->facts.created_ms == 0)
+    segment->facts.created_ms = header.created_ms;
+  bitcask_buffer_release(&scratch);
+  return status;
+}
+
+static enum bitcask_status check_length(const struct segment *segment, const char *name) {
+  uint64_t size = disk_file_size(segment->file);
+  uint64_t length = segment->facts.length;
+  if (size < length)
+    return status_fail(BITCASK_CORRUPT, "%s: %" PRIu64 " bytes, where %" PRIu64 " were written",
+                       name, size, length);
+  return BITCASK_OK;
+}
+
+enum bitcask_status segment_open(struct disk_directory *directory, store_identity store,
+                                 const struct segment_facts *facts, bool growing,
+                                 struct segment **out) {
+  struct segment *segment = segment_new(directory, 0);
+  if (segment == NULL) return BITCASK_NOMEMORY;
+  segment->facts = *facts;
+  segment->is_sealed = true;
+  filename name = filename_of_segment(facts->id);
+  enum bitcask_status status =
+      directory->ops->open(directory, name.text, growing, &segment->file);
+  if (status == BITCASK_NOTFOUND)
+    status = status_fail(BITCASK_CORRUPT, "%s: is missing", name.text);
+  if (status == BITCASK_OK) status = check_length(segment, name.text);
+  if (status == BITCASK_OK) status = check_header(segment, store, name.text);
+  if (status != BITCASK_OK) {
+    segment_free(segment);
+    return status;
+  }
+  atomic_store(&segment->synced_length, facts->length);
+  *out = segment;
+  return BITCASK_OK;
+}
+
+enum bitcask_status segment_reopen(struct disk_directory *directory, store_identity store,
+                                   const struct segment_facts *facts, uint64_t capacity,
+                                   struct segment **out) {
+  struct segment *segment = segment_new(directory, capacity);
+  if (segment == NULL) return BITCASK_NOMEMORY;
+  segment->facts = *facts;
+  filename name = filename_of_segment(facts->id);
+  enum bitcask_status status =
+      directory->ops->reopen(directory, name.text, facts->length, capacity, &segment->file);
+  if (status == BITCASK_NOTFOUND)
+    status = status_fail(BITCASK_CORRUPT, "%s: is missing", name.text);
+  if (status == BITCASK_OK) status = check_header(segment, store, name.text);
+  if (status != BITCASK_OK) {
+    segment_free(segment);
+    return status;
+  }
+  atomic_store(&segment->synced_length, facts->length);
+  *out = segment;
+  return BITCASK_OK;
+}
+
+struct segment *segment_ref(struct segment *segment) {
+  atomic_fetch_add_explicit(&segment->references, 1, memory_order_relaxed);
+  return segment;
+}
+
+static void remove_files(const struct segment *segment) {
+  filename hint = filename_of_hint(segment->facts.id);
+  filename data = filename_of_segment(segment->facts.id);
+  /* What cannot be removed now is an orphan, and swept at the next open. */
+  segment->directory->ops->remove(segment->directory, hint.text);
+  segment->directory->ops->remove(segment->directory, data.text);
+}
+
+void segment_unref(struct segment *segment) {
+  if (segment == NULL) return;
+  if (atomic_fetch_sub_explicit(&segment->references, 1, memory_order_acq_rel) != 1) return;
+  if (atomic_load(&segment->is_obsolete)) {
+    remove_files(segment);
+    if (segment->obsolete_count != NULL) atomic_fetch_sub(segment->obsolete_count, 1);
+  }
+  segment_free(segment);
+}
+
+void segment_count_record(struct segment_facts *facts, const struct record *record) {
+  uint64_t size = record_size_of(record);
+  facts->length += size;
+  facts->records++;
+  if (facts->min_version == 0 || record->version < facts->min_version)
+    facts->min_version = record->version;
+  if (record->version > facts->max_version) facts->max_version = record->version;
+  if (record->flags & RECORD_TOMBSTONE) {
+    facts->tombstones++;
+    facts->tombstone_bytes += size;
+  } else if (record->version < facts->min_put_version) {
+    facts->min_put_version = record->version;
+  }
+  uint64_t digest = (facts->digest ^ record->header_check) * UINT64_C(0x9E3779B185EBCA87);
+  facts->digest = digest ^ (digest >> 32);
+}
+
+enum bitcask_status segment_append(struct segment *segment, struct record *record,
+                                   size_t headroom, uint64_t *offset) {
+  static const uint8_t zeros[RECORD_UNIT];
+  uint64_t at = segment->facts.length;
+  uint64_t synced = atomic_load_explicit(&segment->synced_length, memory_order_relaxed);
+  record->synced = (uint32_t)(synced / RECORD_UNIT);
+  uint8_t header[RECORD_HEADER_SIZE_MAX];
+  size_t header_size = record_encode_header(record, segment->salt, at, header);
+  uint64_t bare = header_size + record->key.size + record->value.size;
+  const bitcask_bytes parts[] = {bytes_of(header, header_size), record->key, record->value,
+                                 bytes_of(zeros, (size_t)(record_padded(bare) - bare))};
+  TRY(segment->file->ops->append(segment->file, parts, 4, headroom));
+  segment_count_record(&segment->facts, record);
+  *offset = at;
+  return BITCASK_OK;
+}
+
+enum bitcask_status segment_sync(struct segment *segment, uint64_t length) {
+  TRY(segment->file->ops->sync(segment->file));
+  /* Syncs may overlap: the mark only ever rises. */
+  uint64_t before = atomic_load(&segment->synced_length);
+  while (before < length &&
+         !atomic_compare_exchange_weak(&segment->synced_length, &before, length)) {
+  }
+  return BITCASK_OK;
+}
+
+/* ---- Scanning ---- */
+
+enum { SCAN_WINDOW_SIZE = 1 << 20 };
+
+void segment_scan_init(struct segment_scan *scan, struct segment *segment, uint64_t end,
+                       bool check_values) {
+  *scan = (struct segment_scan){
+      .segment = segment, .next = HEADER_SIZE, .end = end, .check_values = check_values};
+}
+
+void segment_scan_release(struct segment_scan *scan) { bitcask_buffer_release(&scan->window); }
+
+/* The bytes [offset, offset + size), which lie before the end; borrowed until the next look. */
+static enum bitcask_status look(struct segment_scan *scan, uint64_t offset, size_t size,
+                                const uint8_t **out) {
+  if (scan->segment->file->map != NULL)
+    return segment_view(scan->segment, offset, size, &scan->window, out);
+  uint64_t ahead = scan->window_offset + scan->window.size;
+  if (offset < scan->window_offset || offset + size > ahead) {
+    uint64_t wanted = size > SCAN_WINDOW_SIZE ? size : SCAN_WINDOW_SIZE;
+    if (wanted > scan->end - offset) wanted = scan->end - offset;
+    scan->window_offset = offset;
+    const uint8_t *ignored = NULL;
+    TRY(segment_view(scan->segment, offset, (size_t)wanted, &scan->window, &ignored));
+  }
+  *out = (const uint8_t *)scan->window.data + (offset - scan->window_offset);
+  return BITCASK_OK;
+}
+
+/* Is there a record with an intact header at `offset`? Fills scan->record if so. */
+static enum bitcask_status record_at(struct segment_scan *scan, uint64_t offset, bool *found) {
+  *found = false;
+  uint64_t left = scan->end - offset;
+  if (left < RECORD_FIXED_SIZE) return BITCASK_OK;
+  const uint8_t *bytes = NULL;
+  uint64_t size = 0;
+  TRY(look(scan, offset, RECORD_FIXED_SIZE, &bytes));
+  if (!record_peek(bytes, RECORD_FIXED_SIZE, &size) || size > left) return BITCASK_OK;
+  TRY(look(scan, offset, (size_t)size, &bytes));
+  struct record record;
+  if (!record_parse(bytes, (size_t)size, &record)) return BITCASK_OK;
+  if (!record_header_is_intact(&record, bytes, scan->segment->salt, offset)) return BITCASK_OK;
+  scan->record = record;
+  *found = true;
+  return BITCASK_OK;
+}
+
+static bool is_zero(const uint8_t *bytes, size_t size) {
+  return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+static enum bitcask_status zeros_to_end(struct segment_scan *scan, uint64_t offset, bool *out) {
+  while (offset < scan->end) {
+    uint64_t size = scan->end - offset;
+    if (size > SCAN_WINDOW_SIZE) size = SCAN_WINDOW_SIZE;
+    const uint8_t *bytes = NULL;
+    TRY(look(scan, offset, (size_t)size, &bytes));
+    if (!is_zero(bytes, (size_t)size)) {
+      *out = false;
+      return BITCASK_OK;
+    }
+    offset += size;
+  }
+  *out = true;
+  return BITCASK_OK;
+}
+
+/* Where the next record with an intact header begins, or the end. */
+static enum bitcask_status resynchronise(struct segment_scan *scan, uint64_t offset,
+                                         uint64_t *out) {
+  for (offset += RECORD_UNIT; offset < scan->end; offset += RECORD_UNIT) {
+    bool found = false;
+    TRY(record_at(scan, offset, &found));
+    if (found) break;
+  }
+  *out = offset < scan->end ? offset : scan->end;
+  return BITCASK_OK;
+}
+
+enum bitcask_status segment_scan_next(struct segment_scan *scan, enum segment_scan_kind *kind) {
+  scan->offset = scan->next;
+  scan->size = 0;
+  if (scan->next >= scan->end) {
+    *kind = SEGMENT_SCAN_END;
+    return BITCASK_OK;
+  }
+  bool found = false;
+  TRY(record_at(scan, scan->offset, &found));
+  if (found) {
+    scan->size = record_size_of(&scan->record);
+    bool is_whole = !scan->check_values || record_value_is_intact(&scan->record);
+    *kind = is_whole ? SEGMENT_SCAN_RECORD : SEGMENT_SCAN_DAMAGED_VALUE;
+  } else {
+    bool zeros = false;
+    uint64_t next = scan->end;
+    TRY(zeros_to_end(scan, scan->offset, &zeros));
+    if (!zeros) TRY(resynchronise(scan, scan->offset, &next));
+    scan->size = next - scan->offset;
+    *kind = zeros ? SEGMENT_SCAN_ZEROS : SEGMENT_SCAN_DAMAGED;
+  }
+  scan->next = scan->offset + scan->size;
+  return BITCASK_OK;
+}

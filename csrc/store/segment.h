@@ -1,0 +1,130 @@
+/*
+ * A segment: one append-only file of records.
+ *
+ *   +--------+----------+----------+- - - -+~~~~~~~~~~~+
+ *   | header | record 0 | record 1 |       | torn tail |
+ *   +--------+----------+----------+- - - -+~~~~~~~~~~~+
+ *   0        64         ^ offset           ^ facts.length
+ *
+ * A segment is active while one writer appends to it, then sealed for ever. It is counted:
+ * the store holds one reference, and so does every iterator and snapshot that may read it.
+ * Once it is marked obsolete, the last to let go removes its files.
+ *
+ * Threads: no locks here. Appending needs outside exclusion, and so does reading `facts`
+ * while it is active; reading at an offset that append has returned is safe at any time.
+ */
+#ifndef BITCASK_STORE_SEGMENT_H
+#define BITCASK_STORE_SEGMENT_H
+
+#include <stdatomic.h>
+
+#include "disk/disk.h"
+#include "format/edit.h"
+#include "format/header.h"
+#include "format/record.h"
+
+struct segment {
+  /* fixed once open */
+  struct disk_directory *directory;
+  struct disk_file *file;
+  uint64_t salt;
+  uint32_t boot;     /* of the machine that made it */
+  uint64_t capacity; /* bytes that the file may grow to, while it is active */
+  uint32_t slot;     /* where the engine keeps it; part of every place in the keydir */
+
+  /* the writer's while it is active, fixed once sealed */
+  struct segment_facts facts;
+  bool is_sealed;
+  bool lacks_hint; /* found while opening: its hint file is to be written */
+
+  /* atomic */
+  atomic_uint_least64_t synced_length; /* bytes known to be durable */
+  atomic_uint_least64_t live_bytes;
+  atomic_uint_least64_t live_records;
+  atomic_uint_least64_t kept_tombstone_bytes; /* tombstones that a merge found to be needed */
+  atomic_uint references;
+  atomic_bool is_obsolete; /* no longer in the manifest */
+  atomic_bool is_damaged;  /* a merge met damage in it */
+  atomic_uint *obsolete_count; /* counted down when an obsolete one is gone; may be NULL */
+};
+
+/* A new, empty, active segment: its file made and its header written, nothing synced. */
+enum bitcask_status segment_create(struct disk *disk, struct disk_directory *directory,
+                                   store_identity store, uint64_t id, uint64_t capacity,
+                                   struct segment **out);
+
+/* An existing segment for reading, of which `facts` tell the length. `growing`: another
+ * process may be appending. CORRUPT: missing, too short, or not this store's. */
+enum bitcask_status segment_open(struct disk_directory *directory, store_identity store,
+                                 const struct segment_facts *facts, bool growing,
+                                 struct segment **out);
+
+/* The active segment of a store that was closed cleanly, to append to again. */
+enum bitcask_status segment_reopen(struct disk_directory *directory, store_identity store,
+                                   const struct segment_facts *facts, uint64_t capacity,
+                                   struct segment **out);
+
+struct segment *segment_ref(struct segment *segment);
+/* The last one closes it, and removes its files if it is obsolete. NULL is fine. */
+void segment_unref(struct segment *segment);
+
+/* How many bytes the file would have after appending a record of `size` bytes. */
+static inline uint64_t segment_length_with(const struct segment *segment, uint64_t size) {
+  return segment->facts.length + size;
+}
+
+/* Append a record whose value_check is set; its `synced` is filled in. `headroom` as in
+ * disk_file_ops.append. On failure nothing has changed. */
+enum bitcask_status segment_append(struct segment *segment, struct record *record,
+                                   size_t headroom, uint64_t *offset);
+
+/* Make everything appended so far durable. */
+enum bitcask_status segment_sync(struct segment *segment, uint64_t length);
+
+/* The bytes of the record of `size` bytes at `offset`, in place or read into *scratch. */
+static inline enum bitcask_status segment_view(struct segment *segment, uint64_t offset,
+                                               size_t size, struct bitcask_buffer *scratch,
+                                               const uint8_t **out) {
+  return disk_file_view(segment->file, offset, size, scratch, out);
+}
+
+/* Fold a record into the facts. */
+void segment_count_record(struct segment_facts *facts, const struct record *record);
+
+/* The facts of a segment without records. */
+struct segment_facts segment_facts_empty(uint64_t id, uint64_t created_ms);
+
+/* ---- Scanning ---- */
+
+enum segment_scan_kind {
+  SEGMENT_SCAN_RECORD,        /* intact, as far as was asked */
+  SEGMENT_SCAN_DAMAGED_VALUE, /* header and key intact, the value is not */
+  SEGMENT_SCAN_DAMAGED,       /* bytes that are no record, up to the next one or the end */
+  SEGMENT_SCAN_ZEROS,         /* nothing but zeros up to the end */
+  SEGMENT_SCAN_END
+};
+
+struct segment_scan {
+  struct segment *segment;
+  uint64_t next; /* where the next item begins */
+  uint64_t end;  /* where to stop */
+  bool check_values;
+  /* the last item */
+  struct record record;
+  uint64_t offset;
+  uint64_t size;
+  /* read ahead, for files without a mapping */
+  struct bitcask_buffer window;
+  uint64_t window_offset;
+};
+
+/* Begin a scan of [HEADER_SIZE, end). */
+void segment_scan_init(struct segment_scan *scan, struct segment *segment, uint64_t end,
+                       bool check_values);
+void segment_scan_release(struct segment_scan *scan);
+
+/* The next item; scan->offset and scan->size say where it is, scan->record what. Fails only
+ * when the file cannot be read. */
+enum bitcask_status segment_scan_next(struct segment_scan *scan, enum segment_scan_kind *kind);
+
+#endif
