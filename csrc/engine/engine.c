@@ -1,0 +1,261 @@
+#include "engine/engine.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "format/filename.h"
+
+/* ---- Life ---- */
+
+static void init_locks(struct engine *engine) {
+  mutex_init(&engine->write_lock);
+  mutex_init(&engine->flush_lock);
+  mutex_init(&engine->manifest_lock);
+  mutex_init(&engine->set_lock);
+  mutex_init(&engine->active_lock);
+  mutex_init(&engine->stop_lock);
+  event_hub_init(&engine->events);
+}
+
+static void destroy_locks(struct engine *engine) {
+  mutex_destroy(&engine->write_lock);
+  mutex_destroy(&engine->flush_lock);
+  mutex_destroy(&engine->manifest_lock);
+  mutex_destroy(&engine->set_lock);
+  mutex_destroy(&engine->active_lock);
+  mutex_destroy(&engine->stop_lock);
+  event_hub_release(&engine->events);
+}
+
+enum bitcask_status engine_new(const struct bitcask_options *options, struct disk *disk,
+                               struct disk_directory *directory, struct engine **out) {
+  struct engine *engine = memory_aligned(alignof(struct engine), sizeof *engine);
+  if (engine == NULL) {
+    directory->ops->close(directory);
+    return BITCASK_NOMEMORY;
+  }
+  memset(engine, 0, sizeof *engine);
+  engine->disk = disk;
+  engine->directory = directory;
+  engine->options = *options;
+  engine->is_readonly = options->readonly || options->salvage;
+  engine->pending_last = &engine->pending_first;
+  atomic_store(&engine->references, 1);
+  init_locks(engine);
+  uint64_t seed = 0;
+  enum bitcask_status status = disk->ops->random(disk, &seed, sizeof seed);
+  if (status == BITCASK_OK)
+    status = hash_init(&engine->hash, options->hash, options->hash_function,
+                       options->hash_context, seed);
+  if (status == BITCASK_OK) status = keydir_new(&engine->keydir);
+  if (status == BITCASK_OK) {
+    engine->slots = memory_zeroed(PLACE_SLOT_MAX + 1, sizeof *engine->slots);
+    if (engine->slots == NULL) status = BITCASK_NOMEMORY;
+  }
+  if (status != BITCASK_OK) {
+    engine_unref(engine);
+    return status;
+  }
+  *out = engine;
+  return BITCASK_OK;
+}
+
+struct engine *engine_ref(struct engine *engine) {
+  atomic_fetch_add(&engine->references, 1);
+  return engine;
+}
+
+void engine_unref(struct engine *engine) {
+  if (engine == NULL || atomic_fetch_sub(&engine->references, 1) != 1) return;
+  keydir_free(engine->keydir);
+  for (size_t i = 0; i < engine->sealed_count; i++) segment_unref(engine->sealed[i]);
+  segment_unref(engine->active);
+  memory_free(engine->sealed);
+  memory_free(engine->snapshots);
+  memory_free((void *)engine->slots);
+  manifest_release(&engine->manifest);
+  engine->directory->ops->close(engine->directory);
+  destroy_locks(engine);
+  memory_free(engine);
+}
+
+/* ---- Stopping ---- */
+
+enum bitcask_status engine_stop(struct engine *engine, enum bitcask_status status) {
+  mutex_lock(&engine->stop_lock);
+  status_note_take(&engine->stop_note, status);
+  mutex_unlock(&engine->stop_lock);
+  atomic_store(&engine->is_stopped, true);
+  return status;
+}
+
+enum bitcask_status engine_check_writable(struct engine *engine) {
+  if (engine->is_readonly) return status_fail(BITCASK_READONLY, "the store is open for reading only");
+  if (!atomic_load_explicit(&engine->is_stopped, memory_order_acquire)) return BITCASK_OK;
+  mutex_lock(&engine->stop_lock);
+  status_fail(BITCASK_STOPPED, "the store takes no more writes until it is opened again, since: %.400s",
+              engine->stop_note.text);
+  mutex_unlock(&engine->stop_lock);
+  return BITCASK_STOPPED;
+}
+
+/* ---- Segments ---- */
+
+enum bitcask_status engine_take_slot(struct engine *engine, struct segment *segment) {
+  mutex_lock(&engine->set_lock);
+  enum bitcask_status status =
+      status_fail(BITCASK_NOSPACE, "no more than %d segments can be open", PLACE_SLOT_MAX);
+  for (uint32_t tries = 0; tries < PLACE_SLOT_MAX; tries++) {
+    uint32_t slot = engine->slot_hint % PLACE_SLOT_MAX + 1;
+    engine->slot_hint = slot;
+    if (atomic_load(&engine->slots[slot]) != NULL) continue;
+    segment->slot = slot;
+    segment->obsolete_count = &engine->obsolete_count;
+    atomic_store_explicit(&engine->slots[slot], segment, memory_order_release);
+    status = BITCASK_OK;
+    break;
+  }
+  mutex_unlock(&engine->set_lock);
+  return status;
+}
+
+void engine_drop_slot(struct engine *engine, struct segment *segment) {
+  if (segment->slot == 0) return;
+  atomic_store(&engine->slots[segment->slot], NULL);
+}
+
+enum bitcask_status engine_reserve_sealed(struct engine *engine, size_t more) {
+  size_t needed = engine->sealed_count + more;
+  if (needed <= engine->sealed_capacity) return BITCASK_OK;
+  size_t capacity = needed + needed / 2 + 8;
+  struct segment **sealed = memory_resize(engine->sealed, capacity, sizeof *sealed);
+  if (sealed == NULL) return BITCASK_NOMEMORY;
+  engine->sealed = sealed;
+  engine->sealed_capacity = capacity;
+  return BITCASK_OK;
+}
+
+void engine_add_sealed(struct engine *engine, struct segment *segment) {
+  /* Oldest first: by the newest write in it, since a merge's output keeps versions. */
+  size_t at = engine->sealed_count;
+  while (at > 0 && engine->sealed[at - 1]->facts.max_version > segment->facts.max_version) {
+    engine->sealed[at] = engine->sealed[at - 1];
+    at--;
+  }
+  engine->sealed[at] = segment;
+  engine->sealed_count++;
+}
+
+struct segment *engine_ref_active(struct engine *engine) UNCHECKED {
+  mutex_lock(&engine->active_lock);
+  struct segment *active = engine->active;
+  if (active != NULL) segment_ref(active);
+  mutex_unlock(&engine->active_lock);
+  return active;
+}
+
+uint64_t engine_next_id(struct engine *engine) {
+  mutex_lock(&engine->manifest_lock);
+  uint64_t id = engine->manifest.state.next_id++;
+  mutex_unlock(&engine->manifest_lock);
+  return id;
+}
+
+enum bitcask_status engine_commit(struct engine *engine, bitcask_bytes items) {
+  mutex_lock(&engine->manifest_lock);
+  uint64_t version = atomic_load(&engine->last_version);
+  enum bitcask_status status = manifest_commit(&engine->manifest, version, items);
+  /* A failed flush proves nothing about what came before it, either. */
+  if (status == BITCASK_IO || engine->manifest.is_unknown) engine_stop(engine, status);
+  mutex_unlock(&engine->manifest_lock);
+  return status;
+}
+
+/* ---- Telling ---- */
+
+void engine_report(struct engine *engine, const struct bitcask_event *event) {
+  event_publish(&engine->events, event);
+}
+
+void engine_report_damage(struct engine *engine, uint64_t segment_id, uint64_t offset,
+                          uint64_t bytes, const char *message) {
+  atomic_fetch_add(&engine->counters.corruptions, 1);
+  struct bitcask_event event = {.kind = BITCASK_EVENT_CORRUPTION,
+                                .status = BITCASK_CORRUPT,
+                                .segment = segment_id,
+                                .offset = offset,
+                                .bytes = bytes};
+  snprintf(event.file, sizeof event.file, "%s", filename_of_segment(segment_id).text);
+  snprintf(event.message, sizeof event.message, "%s", message);
+  engine_report(engine, &event);
+}
+
+void engine_report_failure(struct engine *engine, enum bitcask_status status) {
+  struct bitcask_event event = {.kind = BITCASK_EVENT_ERROR, .status = status};
+  snprintf(event.message, sizeof event.message, "%.250s", bitcask_error_text());
+  engine_report(engine, &event);
+}
+
+/* ---- Looking up ---- */
+
+static enum bitcask_status damaged(const struct segment *segment, uint64_t offset,
+                                   const char *what) {
+  return status_fail(BITCASK_CORRUPT, "%s: %s of the record at %" PRIu64 " fails its check",
+                     filename_of_segment(segment->facts.id).text, what, offset);
+}
+
+enum bitcask_status engine_examine(struct engine *engine, struct segment *segment,
+                                   const struct keydir_entry *entry, bitcask_bytes key,
+                                   struct bitcask_buffer *scratch, struct located *out) {
+  uint64_t offset = place_offset(entry->at);
+  size_t size = (size_t)keydir_entry_size(entry);
+  const uint8_t *bytes = NULL;
+  out->entry = *entry;
+  out->segment = segment;
+  TRY(segment_view(segment, offset, size, scratch, &bytes));
+  if (!record_parse(bytes, size, &out->record) || record_size_of(&out->record) != size)
+    return damaged(segment, offset, "the header");
+  bool is_same = bytes_equal(out->record.key, key);
+  /* Of another key only if the key can be trusted. */
+  if ((engine->options.verify || !is_same) &&
+      !record_header_is_intact(&out->record, bytes, segment->salt, offset))
+    return damaged(segment, offset, "the header");
+  return is_same ? BITCASK_OK : BITCASK_ABSENT;
+}
+
+enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key, uint64_t hash,
+                                  struct bitcask_buffer *scratch, struct located *out) {
+  struct keydir_matches matches;
+  struct located damaged_one;
+  uint64_t stamp = 0;
+  bool is_damaged = false;
+  for (unsigned first = 0;; first += KEYDIR_MATCHES) {
+    keydir_find(engine->keydir, hash, first, &matches);
+    if (first == 0) stamp = matches.stamp;
+    for (unsigned i = 0; i < matches.count; i++) {
+      const struct keydir_entry *entry = &matches.entries[i];
+      enum bitcask_status status = engine_examine(
+          engine, engine_segment(engine, entry->at), entry, key, scratch, out);
+      if (status == BITCASK_OK) return BITCASK_OK;
+      if (status == BITCASK_ABSENT) continue;
+      if (status != BITCASK_CORRUPT) return status;
+      is_damaged = true;
+      damaged_one = *out;
+    }
+    if (matches.more) continue;
+    if (first > 0 && matches.stamp != stamp) { /* entries may have moved past us */
+      first = (unsigned)-KEYDIR_MATCHES;
+      is_damaged = false;
+      continue;
+    }
+    break;
+  }
+  if (!is_damaged) return BITCASK_ABSENT;
+  *out = damaged_one;
+  return BITCASK_CORRUPT;
+}
+
+enum bitcask_status engine_check_value(struct engine *engine, const struct located *located) {
+  if (!engine->options.verify || record_value_is_intact(&located->record)) return BITCASK_OK;
+  return damaged(located->segment, place_offset(located->entry.at), "the value");
+}

@@ -1,0 +1,185 @@
+/*
+ * The engine: one open store, shared by all its handles in this process. Here are its parts,
+ * the segments it consists of, and how a key is looked up; the other modules of engine/ are
+ * what can be done with it.
+ *
+ *   key ──hash──> keydir entry ──slot──> segment ──offset──> record
+ *
+ * Locks, in the order in which they may be taken:
+ *   write_lock     the order of writes: versions, the active segment, what is pending.
+ *                  Held across an append, and across the sealing of a segment.
+ *   flush_lock     one flush of the active segment at a time, and its sealing
+ *   manifest_lock  one edit at a time. Held across its I/O
+ *   set_lock       the list of sealed segments and the slots
+ *   active_lock    the pointer to the active segment
+ *   (a shard's lock in the keydir, a queue's in the event hub)
+ * Readers take none of them but a shard's: they enter the guard, look up, read, leave.
+ */
+#ifndef BITCASK_ENGINE_ENGINE_H
+#define BITCASK_ENGINE_ENGINE_H
+
+#include <stdatomic.h>
+
+#include "base/thread.h"
+#include "engine/event.h"
+#include "engine/hash.h"
+#include "store/guard.h"
+#include "store/keydir.h"
+#include "store/manifest.h"
+#include "store/segment.h"
+
+/* What puts leave free behind them for deletes, so that a full disk can be emptied. */
+enum { ENGINE_HEADROOM = 16 << 10 };
+
+struct worker;
+
+/* A write that is appended but not yet flushed (sync "always"), so that no reader sees it. */
+struct pending_write {
+  bitcask_bytes key;
+  uint64_t hash;
+  place at;
+  uint64_t size;
+  uint64_t version;
+  uint64_t ticket;
+  bool is_tombstone;
+  struct pending_write *next;
+};
+
+struct engine_counters {
+  atomic_uint_least64_t gets, puts, deletes, merges, syncs, bytes_written, merge_bytes_read,
+      merge_bytes_written, corruptions;
+};
+
+struct engine {
+  /* fixed once open */
+  struct disk *disk;
+  struct disk_directory *directory;
+  struct bitcask_options options;
+  struct hash hash;
+  struct keydir *keydir;
+  struct worker *worker; /* NULL: background work is done in the calls that cause it */
+  bool is_readonly;
+  atomic_uint references;
+
+  struct guard guard;
+  struct event_hub events;
+  struct engine_counters counters;
+  _Atomic(struct segment *) *slots; /* PLACE_SLOT_MAX + 1 of them; slot 0 stays empty */
+
+  struct mutex write_lock;
+  struct segment *active GUARDED_BY(write_lock and active_lock); /* changed under both */
+  bool is_active_closed GUARDED_BY(write_lock); /* the manifest says: closed cleanly */
+  atomic_uint_least64_t last_version;  /* the newest given out */
+  uint64_t published_version GUARDED_BY(write_lock);
+  struct pending_write *pending_first GUARDED_BY(write_lock);
+  struct pending_write **pending_last GUARDED_BY(write_lock);
+  unsigned pending_count GUARDED_BY(write_lock);
+  uint64_t *snapshots GUARDED_BY(write_lock); /* versions of the open ones, rising */
+  size_t snapshot_count GUARDED_BY(write_lock);
+  size_t snapshot_capacity GUARDED_BY(write_lock);
+  uint64_t last_interval_sync_us GUARDED_BY(write_lock);
+
+  struct mutex flush_lock;
+  atomic_uint_least64_t appended_ticket; /* of the newest append */
+  atomic_uint_least64_t durable_ticket;  /* every append up to it is flushed */
+
+  struct mutex manifest_lock;
+  struct manifest manifest GUARDED_BY(manifest_lock);
+
+  struct mutex set_lock;
+  struct segment **sealed GUARDED_BY(set_lock); /* oldest first */
+  size_t sealed_count GUARDED_BY(set_lock);
+  size_t sealed_capacity GUARDED_BY(set_lock);
+  uint32_t slot_hint GUARDED_BY(set_lock);
+  bool is_merging GUARDED_BY(set_lock);
+  atomic_uint obsolete_count; /* obsolete segments that readers still hold */
+
+  struct mutex active_lock;
+
+  struct mutex stop_lock;
+  atomic_bool is_stopped;
+  struct status_note stop_note GUARDED_BY(stop_lock);
+};
+
+/* The parts, with nothing in them yet. Takes the directory over, on failure too. */
+enum bitcask_status engine_new(const struct bitcask_options *options, struct disk *disk,
+                               struct disk_directory *directory, struct engine **out);
+struct engine *engine_ref(struct engine *engine);
+void engine_unref(struct engine *engine); /* the last one frees it, whatever its state */
+
+/* ---- Stopping ---- */
+
+/* After a write or a flush whose outcome is unknown: nothing more is written until the store
+ * is opened again. Keeps this thread's error text; returns `status`. */
+enum bitcask_status engine_stop(struct engine *engine, enum bitcask_status status);
+
+/* OK, or why nothing can be written. */
+enum bitcask_status engine_check_writable(struct engine *engine);
+
+/* ---- Segments ---- */
+
+/* Give the segment a slot. NOSPACE when a million are taken. */
+enum bitcask_status engine_take_slot(struct engine *engine, struct segment *segment);
+void engine_drop_slot(struct engine *engine, struct segment *segment);
+
+static inline struct segment *engine_segment(struct engine *engine, place at) {
+  return atomic_load_explicit(&engine->slots[place_slot(at)], memory_order_acquire);
+}
+
+/* Room for `more` segments in the list, so that adding them cannot fail. */
+enum bitcask_status engine_reserve_sealed(struct engine *engine, size_t more)
+    REQUIRES(engine->set_lock);
+
+/* Sealed segments that have a place in the list from now on; the reference is taken over. */
+void engine_add_sealed(struct engine *engine, struct segment *segment)
+    REQUIRES(engine->set_lock);
+
+/* A reference on the active segment, or NULL. */
+struct segment *engine_ref_active(struct engine *engine);
+
+/* A fresh id; never given out again. */
+uint64_t engine_next_id(struct engine *engine);
+
+/* Commit an edit; stops the engine when its outcome is unknown. */
+enum bitcask_status engine_commit(struct engine *engine, bitcask_bytes items);
+
+/* A record of the segment is live from now on, or no longer. */
+static inline void engine_count_live(struct segment *segment, uint64_t size) {
+  atomic_fetch_add_explicit(&segment->live_bytes, size, memory_order_relaxed);
+  atomic_fetch_add_explicit(&segment->live_records, 1, memory_order_relaxed);
+}
+static inline void engine_count_dead(struct segment *segment, uint64_t size) {
+  atomic_fetch_sub_explicit(&segment->live_bytes, size, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&segment->live_records, 1, memory_order_relaxed);
+}
+
+/* ---- Looking up ---- */
+
+struct located {
+  struct keydir_entry entry;
+  struct segment *segment; /* valid as long as the guard is held */
+  struct record record;    /* points into the segment's mapping or the scratch buffer */
+};
+
+/* Is the record that `entry` leads to one of `key`? OK: *out tells. ABSENT: of another key.
+ * CORRUPT: it is damaged, or might be. The value itself is not checked. */
+enum bitcask_status engine_examine(struct engine *engine, struct segment *segment,
+                                   const struct keydir_entry *entry, bitcask_bytes key,
+                                   struct bitcask_buffer *scratch, struct located *out);
+
+/* The newest published record of `key`, tombstones among entries being loaded included.
+ * ABSENT: none. CORRUPT: out->entry is the damaged one. The guard is held by the caller. */
+enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key, uint64_t hash,
+                                  struct bitcask_buffer *scratch, struct located *out);
+
+/* Does the value pass its check? Else CORRUPT, reported. */
+enum bitcask_status engine_check_value(struct engine *engine, const struct located *located);
+
+/* ---- Telling ---- */
+
+void engine_report_damage(struct engine *engine, uint64_t segment_id, uint64_t offset,
+                          uint64_t bytes, const char *message);
+void engine_report_failure(struct engine *engine, enum bitcask_status status);
+void engine_report(struct engine *engine, const struct bitcask_event *event);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * The hash that places keys in the keydir: one of xxHash's by name, or the caller's own.
+ */
+#ifndef BITCASK_ENGINE_HASH_H
+#define BITCASK_ENGINE_HASH_H
+
+#include "base/status.h"
+
+struct hash {
+  const char *name;               /* "function" for a caller's own */
+  bitcask_hash_function function; /* NULL for the built-in ones */
+  void *context;
+  uint64_t (*built_in)(bitcask_bytes key, uint64_t seed);
+  uint64_t seed; /* random, so that nobody can choose keys that collide */
+};
+
+/* INVALID: there is no hash of that name. */
+enum bitcask_status hash_init(struct hash *hash, const char *name, bitcask_hash_function function,
+                              void *context, uint64_t seed);
+
+/* Fails only when a caller's own function does. */
+enum bitcask_status hash_of(const struct hash *hash, bitcask_bytes key, uint64_t *out);
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * Iterators: a walk over the keys that a snapshot sees, shard by shard of the keydir. Of
+ * each shard the entries are copied at once, with a reference on every segment they lead
+ * to; then they are read with no lock held. An iterator that was left lying holds the
+ * segments of one shard's entries and the old entries that its snapshot sees, no more.
+ *
+ * Threads: one iterator belongs to one thread at a time.
+ */
+#ifndef BITCASK_ENGINE_ITERATOR_H
+#define BITCASK_ENGINE_ITERATOR_H
+
+#include "engine/engine.h"
+
+struct bitcask_iterator;
+
+/* Takes a snapshot of its own. Holds a reference on the engine. */
+enum bitcask_status iterator_open(struct engine *engine,
+                                  const struct bitcask_iterator_options *options,
+                                  struct bitcask_iterator **out);
+
+#endif

@@ -1,0 +1,731 @@
+#include "engine/merge.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "engine/tombstones.h"
+#include "engine/write.h"
+#include "format/filename.h"
+#include "store/hint_file.h"
+
+/* A live record of an input: where it is, and, once it is copied, where to. */
+struct move {
+  uint64_t hash;
+  place from;
+  place to; /* 0: not copied */
+  uint64_t size;
+};
+
+/* An input, with the moves of its records: [first_move, first_move + move_count). */
+struct input {
+  struct segment *segment; /* referenced */
+  size_t first_move;
+  size_t move_count;
+};
+
+struct output {
+  struct segment *segment; /* the merge's until it is committed */
+  struct bitcask_buffer hint; /* its entries */
+};
+
+enum phase { PHASE_PLAN, PHASE_COPY, PHASE_COMMIT, PHASE_SWITCH, PHASE_DONE, PHASE_FAILED };
+
+struct bitcask_merge {
+  struct engine *engine;
+  enum phase phase;
+  uint64_t rate;
+  uint64_t started_us;
+
+  struct input *inputs;
+  size_t input_count;
+  struct output *outputs;
+  size_t output_count;
+  struct move *moves;
+  size_t move_count, move_capacity;
+  struct tombstones tombstones;
+  uint64_t oldest_put_outside;
+
+  /* copy */
+  size_t current_input;
+  size_t next_move;
+  struct segment_scan scan;
+  bool is_scanning;
+
+  /* switch */
+  size_t switched;
+
+  struct bitcask_merge_report report;
+  atomic_uint_least64_t bytes_done, bytes_total;
+  atomic_bool is_cancelled, is_finished, is_threaded;
+  pthread_t thread;
+  struct status_note outcome;
+};
+
+/* ---- Choosing the inputs ---- */
+
+static bool has_anything_to_drop(const struct segment *segment) {
+  uint64_t live = atomic_load(&segment->live_bytes);
+  uint64_t kept = atomic_load(&segment->kept_tombstone_bytes);
+  return segment->facts.length - HEADER_SIZE > live + kept && !atomic_load(&segment->is_damaged);
+}
+
+static bool is_named(const struct bitcask_merge_options *options, uint64_t id) {
+  for (size_t i = 0; i < options->segment_count; i++)
+    if (options->segments[i] == id) return true;
+  return false;
+}
+
+static enum bitcask_status check_plan(struct engine *engine,
+                                      const struct bitcask_merge_options *options)
+    REQUIRES(engine->set_lock) {
+  for (size_t i = 0; i < options->segment_count; i++) {
+    uint64_t id = options->segments[i];
+    bool is_sealed = false;
+    for (size_t k = 0; k < engine->sealed_count; k++)
+      if (engine->sealed[k]->facts.id == id) is_sealed = true;
+    if (!is_sealed)
+      return status_fail(BITCASK_INVALID,
+                         "the plan names segment %" PRIu64 ", which is not a sealed segment of the store", id);
+    for (size_t k = 0; k < i; k++)
+      if (options->segments[k] == id)
+        return status_fail(BITCASK_INVALID, "the plan names segment %" PRIu64 " twice", id);
+  }
+  return BITCASK_OK;
+}
+
+static enum bitcask_status choose_inputs(struct bitcask_merge *merge,
+                                         const struct bitcask_merge_options *options)
+    REQUIRES(merge->engine->set_lock) {
+  struct engine *engine = merge->engine;
+  merge->inputs = memory_zeroed(engine->sealed_count + 1, sizeof *merge->inputs);
+  if (merge->inputs == NULL) return BITCASK_NOMEMORY;
+  uint64_t total = 0;
+  for (size_t i = 0; i < engine->sealed_count; i++) {
+    struct segment *segment = engine->sealed[i];
+    bool is_chosen = options->segments != NULL ? is_named(options, segment->facts.id)
+                                               : has_anything_to_drop(segment);
+    if (!is_chosen) continue;
+    merge->inputs[merge->input_count++].segment = segment_ref(segment);
+    total += segment->facts.length - HEADER_SIZE;
+  }
+  merge->report.segments_in = merge->input_count;
+  atomic_store(&merge->bytes_total, total);
+  return BITCASK_OK;
+}
+
+enum bitcask_status merge_open(struct engine *engine, const struct bitcask_merge_options *options,
+                               struct bitcask_merge **out) {
+  TRY(engine_check_writable(engine));
+  struct bitcask_merge *merge = memory_zeroed(1, sizeof *merge);
+  if (merge == NULL) return BITCASK_NOMEMORY;
+  merge->engine = engine;
+  merge->rate = options->rate;
+  mutex_lock(&engine->set_lock);
+  enum bitcask_status status = BITCASK_OK;
+  if (engine->is_merging) status = status_fail(BITCASK_BUSY, "a merge is running already");
+  if (status == BITCASK_OK) status = check_plan(engine, options);
+  if (status == BITCASK_OK) status = choose_inputs(merge, options);
+  if (status == BITCASK_OK) engine->is_merging = true;
+  mutex_unlock(&engine->set_lock);
+  if (status != BITCASK_OK) {
+    for (size_t i = 0; i < merge->input_count; i++) segment_unref(merge->inputs[i].segment);
+    memory_free(merge->inputs);
+    memory_free(merge);
+    return status;
+  }
+  engine_ref(engine);
+  tombstones_init(&merge->tombstones);
+  merge->started_us = engine->disk->ops->monotonic_us(engine->disk);
+  *out = merge;
+  return BITCASK_OK;
+}
+
+/* ---- Plan: what is live ---- */
+
+static bool is_input(const struct bitcask_merge *merge, const struct segment *segment) {
+  for (size_t i = 0; i < merge->input_count; i++)
+    if (merge->inputs[i].segment == segment) return true;
+  return false;
+}
+
+struct collecting {
+  struct bitcask_merge *merge;
+  const uint8_t *is_input; /* by slot */
+  uint32_t slots;
+  size_t found; /* also those that did not fit */
+};
+
+static void collect_move(void *context, uint64_t hash, struct keydir_entry *entry) {
+  struct collecting *collecting = context;
+  struct bitcask_merge *merge = collecting->merge;
+  uint32_t slot = place_slot(entry->at);
+  if (slot >= collecting->slots || !collecting->is_input[slot]) return;
+  if (merge->move_count + collecting->found < merge->move_capacity)
+    merge->moves[merge->move_count + collecting->found] =
+        (struct move){.hash = hash, .from = entry->at, .size = keydir_entry_size(entry)};
+  collecting->found++;
+}
+
+/* The entries of one shard that lead to inputs. Memory is taken outside the shard's lock, so
+ * a shard that has more than fit is looked at again. */
+static enum bitcask_status collect_shard(struct collecting *collecting, unsigned shard) {
+  struct bitcask_merge *merge = collecting->merge;
+  for (;;) {
+    collecting->found = 0;
+    keydir_visit_shard(merge->engine->keydir, shard, collect_move, collecting);
+    size_t needed = merge->move_count + collecting->found;
+    if (needed <= merge->move_capacity) {
+      merge->move_count = needed;
+      return BITCASK_OK;
+    }
+    size_t capacity = needed + needed / 2 + 1024;
+    struct move *moves = memory_resize(merge->moves, capacity, sizeof *moves);
+    if (moves == NULL) return BITCASK_NOMEMORY;
+    merge->moves = moves;
+    merge->move_capacity = capacity;
+  }
+}
+
+static int compare_moves(const void *left, const void *right) {
+  const struct move *a = left, *b = right;
+  uint32_t slot_a = place_slot(a->from), slot_b = place_slot(b->from);
+  if (slot_a != slot_b) return slot_a < slot_b ? -1 : 1;
+  uint64_t offset_a = place_offset(a->from), offset_b = place_offset(b->from);
+  return (offset_a > offset_b) - (offset_a < offset_b);
+}
+
+static int compare_inputs(const void *left, const void *right) {
+  const struct input *a = left, *b = right;
+  return (a->segment->slot > b->segment->slot) - (a->segment->slot < b->segment->slot);
+}
+
+/* Sort the moves by place, that is by slot and offset, and give each input its share. */
+static void share_moves(struct bitcask_merge *merge) {
+  if (merge->move_count > 0)
+    qsort(merge->moves, merge->move_count, sizeof *merge->moves, compare_moves);
+  qsort(merge->inputs, merge->input_count, sizeof *merge->inputs, compare_inputs);
+  size_t next = 0;
+  for (size_t i = 0; i < merge->input_count; i++) {
+    struct input *input = &merge->inputs[i];
+    input->first_move = next;
+    while (next < merge->move_count &&
+           place_slot(merge->moves[next].from) == input->segment->slot)
+      next++;
+    input->move_count = next - input->first_move;
+  }
+}
+
+static enum bitcask_status collect_moves(struct bitcask_merge *merge) {
+  uint32_t slots = 0;
+  for (size_t i = 0; i < merge->input_count; i++)
+    if (merge->inputs[i].segment->slot >= slots) slots = merge->inputs[i].segment->slot + 1;
+  uint8_t *flags = memory_zeroed(slots + 1, 1);
+  if (flags == NULL) return BITCASK_NOMEMORY;
+  for (size_t i = 0; i < merge->input_count; i++) flags[merge->inputs[i].segment->slot] = 1;
+  struct collecting collecting = {.merge = merge, .is_input = flags, .slots = slots};
+  enum bitcask_status status = BITCASK_OK;
+  merge->move_count = 0;
+  for (unsigned shard = 0; status == BITCASK_OK && shard < KEYDIR_SHARDS; shard++)
+    status = collect_shard(&collecting, shard);
+  memory_free(flags);
+  if (status == BITCASK_OK) share_moves(merge);
+  return status;
+}
+
+/* ---- Plan: which tombstones are needed ---- */
+
+/* References on the sealed segments that stay outside. */
+static enum bitcask_status ref_outside(struct bitcask_merge *merge, struct bitcask_buffer *out) {
+  struct engine *engine = merge->engine;
+  enum bitcask_status status = BITCASK_OK;
+  mutex_lock(&engine->set_lock);
+  for (size_t i = 0; status == BITCASK_OK && i < engine->sealed_count; i++) {
+    struct segment *segment = engine->sealed[i];
+    if (is_input(merge, segment)) continue;
+    status = buffer_append(out, bytes_of(&segment, sizeof segment));
+    if (status == BITCASK_OK) segment_ref(segment);
+  }
+  mutex_unlock(&engine->set_lock);
+  return status;
+}
+
+static enum bitcask_status decide_tombstones(struct bitcask_merge *merge) {
+  struct bitcask_buffer outside = {0};
+  store_identity store = merge->engine->manifest.store;
+  tombstones_release(&merge->tombstones);
+  enum bitcask_status status = ref_outside(merge, &outside);
+  struct segment **segments = outside.data;
+  size_t count = outside.size / sizeof *segments;
+  /* The active segment holds nothing older than a tombstone in a sealed one: it was begun
+   * after every segment that a user's write went to was sealed. */
+  uint64_t oldest = EDIT_NO_PUT;
+  for (size_t i = 0; i < count; i++)
+    if (segments[i]->facts.min_put_version < oldest) oldest = segments[i]->facts.min_put_version;
+  merge->oldest_put_outside = oldest;
+  for (size_t i = 0; status == BITCASK_OK && i < merge->input_count; i++)
+    status = tombstones_collect(&merge->tombstones, merge->inputs[i].segment, store, oldest);
+  for (size_t i = 0; status == BITCASK_OK && i < count; i++)
+    status = tombstones_mark(&merge->tombstones, segments[i], store);
+  for (size_t i = 0; i < count; i++) segment_unref(segments[i]);
+  bitcask_buffer_release(&outside);
+  return status;
+}
+
+static void report_begun(struct bitcask_merge *merge) {
+  struct bitcask_event event = {.kind = BITCASK_EVENT_MERGING,
+                                .segments = merge->input_count,
+                                .bytes = atomic_load(&merge->bytes_total)};
+  engine_report(merge->engine, &event);
+}
+
+static enum bitcask_status plan(struct bitcask_merge *merge) {
+  TRY(engine_check_writable(merge->engine));
+  TRY(collect_moves(merge));
+  TRY(decide_tombstones(merge));
+  merge->current_input = 0;
+  atomic_store(&merge->bytes_done, 0);
+  merge->report = (struct bitcask_merge_report){
+      .segments_in = merge->input_count, .segments_damaged = merge->report.segments_damaged};
+  merge->phase = PHASE_COPY;
+  return BITCASK_OK;
+}
+
+/* ---- Copy ---- */
+
+static struct output *current_output(struct bitcask_merge *merge) {
+  return merge->output_count > 0 ? &merge->outputs[merge->output_count - 1] : NULL;
+}
+
+static enum bitcask_status add_output(struct bitcask_merge *merge, uint64_t record_size) {
+  struct engine *engine = merge->engine;
+  struct output *outputs =
+      memory_resize(merge->outputs, merge->output_count + 1, sizeof *outputs);
+  if (outputs == NULL) return BITCASK_NOMEMORY;
+  merge->outputs = outputs;
+  uint64_t capacity = engine->options.segment_size;
+  if (capacity < HEADER_SIZE + record_size) capacity = HEADER_SIZE + record_size;
+  struct segment *segment = NULL;
+  TRY(segment_create(engine->disk, engine->directory, engine->manifest.store,
+                     engine_next_id(engine), capacity, &segment));
+  enum bitcask_status status = engine_take_slot(engine, segment);
+  if (status != BITCASK_OK) {
+    atomic_store(&segment->is_obsolete, true);
+    segment_unref(segment);
+    return status;
+  }
+  segment->obsolete_count = NULL;
+  outputs[merge->output_count++] = (struct output){.segment = segment};
+  return BITCASK_OK;
+}
+
+/* Append the record to an output; its offset there and that output's segment. */
+static enum bitcask_status copy_record(struct bitcask_merge *merge, const struct record *from,
+                                       struct segment **into, uint64_t *offset) {
+  struct record record = *from;
+  /* Whatever batch it came with is whole and durable, or it would not be here. */
+  record.flags &= (uint8_t)~RECORD_CONTINUES;
+  uint64_t size = record_size_of(&record);
+  struct output *output = current_output(merge);
+  if (output == NULL || segment_length_with(output->segment, size) > output->segment->capacity) {
+    TRY(add_output(merge, size));
+    output = current_output(merge);
+  }
+  TRY(segment_append(output->segment, &record, 0, offset));
+  struct hint_entry entry = {.version = record.version,
+                             .offset = *offset,
+                             .size = size,
+                             .expires = record.expires,
+                             .key = record.key,
+                             .flags = record.flags};
+  *into = output->segment;
+  merge->report.bytes_written += size;
+  return hint_append_entry(&output->hint, &entry);
+}
+
+static enum bitcask_status handle_tombstone(struct bitcask_merge *merge) {
+  const struct record *record = &merge->scan.record;
+  if (!tombstones_is_needed(&merge->tombstones, record->key, record->version,
+                            merge->oldest_put_outside)) {
+    merge->report.tombstones_dropped++;
+    return BITCASK_OK;
+  }
+  struct segment *into = NULL;
+  uint64_t offset = 0;
+  TRY(copy_record(merge, record, &into, &offset));
+  atomic_fetch_add(&into->kept_tombstone_bytes, record_size_of(record));
+  merge->report.tombstones_kept++;
+  return BITCASK_OK;
+}
+
+static enum bitcask_status handle_put(struct bitcask_merge *merge) {
+  const struct input *input = &merge->inputs[merge->current_input];
+  struct move *end = merge->moves + input->first_move + input->move_count;
+  struct move *move = merge->moves + merge->next_move;
+  if (move >= end || place_offset(move->from) != merge->scan.offset) {
+    merge->report.records_dropped++;
+    return BITCASK_OK;
+  }
+  struct segment *into = NULL;
+  uint64_t offset = 0;
+  TRY(copy_record(merge, &merge->scan.record, &into, &offset));
+  move->to = place_make(into->slot, offset, move->from & PLACE_EXPIRES);
+  engine_count_live(into, move->size);
+  merge->next_move++;
+  merge->report.records_kept++;
+  return BITCASK_OK;
+}
+
+static void drop_outputs(struct bitcask_merge *merge) {
+  for (size_t i = 0; i < merge->output_count; i++) {
+    struct output *output = &merge->outputs[i];
+    bitcask_buffer_release(&output->hint);
+    if (output->segment == NULL) continue;
+    engine_drop_slot(merge->engine, output->segment);
+    /* After a failure of unknown outcome nothing is deleted. */
+    atomic_store(&output->segment->is_obsolete, !atomic_load(&merge->engine->is_stopped));
+    segment_unref(output->segment);
+  }
+  merge->output_count = 0;
+}
+
+/* The current input is damaged: leave it as it is and begin again without it. */
+static enum bitcask_status leave_out_damaged(struct bitcask_merge *merge) {
+  struct input *input = &merge->inputs[merge->current_input];
+  char message[96];
+  snprintf(message, sizeof message, "%s: damaged, so it is kept as it is and not merged",
+           filename_of_segment(input->segment->facts.id).text);
+  engine_report_damage(merge->engine, input->segment->facts.id, merge->scan.offset,
+                       merge->scan.size, message);
+  atomic_store(&input->segment->is_damaged, true);
+  atomic_fetch_sub(&merge->bytes_total, input->segment->facts.length - HEADER_SIZE);
+  segment_unref(input->segment);
+  *input = merge->inputs[--merge->input_count];
+  drop_outputs(merge);
+  segment_scan_release(&merge->scan);
+  merge->is_scanning = false;
+  merge->report.segments_damaged++;
+  merge->phase = PHASE_PLAN;
+  return BITCASK_OK;
+}
+
+static void begin_input(struct bitcask_merge *merge) {
+  struct input *input = &merge->inputs[merge->current_input];
+  segment_scan_init(&merge->scan, input->segment, input->segment->facts.length, true);
+  merge->is_scanning = true;
+  merge->next_move = input->first_move;
+}
+
+/* The input is read to its end. A live record that the scan did not meet is damage too. */
+static enum bitcask_status end_input(struct bitcask_merge *merge) {
+  const struct input *input = &merge->inputs[merge->current_input];
+  if (merge->next_move != input->first_move + input->move_count) return leave_out_damaged(merge);
+  segment_scan_release(&merge->scan);
+  merge->is_scanning = false;
+  merge->current_input++;
+  return BITCASK_OK;
+}
+
+static enum bitcask_status copy_next(struct bitcask_merge *merge) {
+  if (merge->current_input == merge->input_count) {
+    merge->phase = PHASE_COMMIT;
+    return BITCASK_OK;
+  }
+  if (!merge->is_scanning) begin_input(merge);
+  enum segment_scan_kind kind = SEGMENT_SCAN_END;
+  TRY(segment_scan_next(&merge->scan, &kind));
+  atomic_fetch_add_explicit(&merge->bytes_done, merge->scan.size, memory_order_relaxed);
+  merge->report.bytes_read += merge->scan.size;
+  if (kind == SEGMENT_SCAN_END) return end_input(merge);
+  if (kind != SEGMENT_SCAN_RECORD) return leave_out_damaged(merge);
+  return merge->scan.record.flags & RECORD_TOMBSTONE ? handle_tombstone(merge)
+                                                     : handle_put(merge);
+}
+
+/* ---- Commit ---- */
+
+/* Nothing would be gained: no record goes, and not a file less stays. */
+static bool is_pointless(const struct bitcask_merge *merge) {
+  return merge->report.records_dropped == 0 && merge->report.tombstones_dropped == 0 &&
+         merge->output_count >= merge->input_count;
+}
+
+/* What a merge in vain has taught: these tombstones are needed, for now. */
+static void remember_needed(struct bitcask_merge *merge) {
+  for (size_t i = 0; i < merge->input_count; i++)
+    atomic_store(&merge->inputs[i].segment->kept_tombstone_bytes,
+                 merge->inputs[i].segment->facts.tombstone_bytes);
+}
+
+static enum bitcask_status finish_output(struct bitcask_merge *merge, struct output *output) {
+  struct engine *engine = merge->engine;
+  struct segment *segment = output->segment;
+  TRY(segment->file->ops->finish(segment->file));
+  enum bitcask_status status = segment_sync(segment, segment->facts.length);
+  if (status != BITCASK_OK) return engine_stop(engine, status);
+  segment->facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
+  segment->is_sealed = true;
+  segment->file->ops->freeze(segment->file);
+  /* Only a help at the next open; without it the segment itself is read. */
+  hint_file_write_entries(engine->disk, engine->directory, engine->manifest.store,
+                          &segment->facts, bytes_of(output->hint.data, output->hint.size));
+  bitcask_buffer_release(&output->hint);
+  return BITCASK_OK;
+}
+
+static enum bitcask_status commit_edit(struct bitcask_merge *merge) {
+  struct bitcask_buffer items = {0};
+  enum bitcask_status status = BITCASK_OK;
+  for (size_t i = 0; status == BITCASK_OK && i < merge->input_count; i++)
+    status = edit_append_removed(&items, merge->inputs[i].segment->facts.id);
+  for (size_t i = 0; status == BITCASK_OK && i < merge->output_count; i++)
+    status = edit_append_facts(&items, EDIT_SEALED, &merge->outputs[i].segment->facts);
+  if (status == BITCASK_OK)
+    status = engine_commit(merge->engine, bytes_of(items.data, items.size));
+  bitcask_buffer_release(&items);
+  return status;
+}
+
+static enum bitcask_status commit(struct bitcask_merge *merge) {
+  struct engine *engine = merge->engine;
+  if (is_pointless(merge)) {
+    remember_needed(merge);
+    drop_outputs(merge);
+    merge->report.segments_in = merge->report.bytes_written = 0;
+    merge->report.records_kept = merge->report.tombstones_kept = 0;
+    merge->phase = PHASE_DONE;
+    return BITCASK_OK;
+  }
+  for (size_t i = 0; i < merge->output_count; i++) TRY(finish_output(merge, &merge->outputs[i]));
+  if (merge->output_count > 0) {
+    enum bitcask_status status = engine->directory->ops->sync(engine->directory);
+    if (status != BITCASK_OK) return engine_stop(engine, status);
+  }
+  TRY(engine_flush(engine));
+  mutex_lock(&engine->set_lock);
+  enum bitcask_status status = engine_reserve_sealed(engine, merge->output_count);
+  mutex_unlock(&engine->set_lock);
+  TRY(status);
+  if (atomic_load(&merge->is_cancelled))
+    return status_fail(BITCASK_CANCELLED, "the merge was cancelled");
+  TRY(commit_edit(merge));
+  merge->phase = PHASE_SWITCH;
+  return BITCASK_OK;
+}
+
+/* ---- Switch: from here on nothing can fail ---- */
+
+static void adopt_outputs(struct bitcask_merge *merge) {
+  struct engine *engine = merge->engine;
+  mutex_lock(&engine->set_lock);
+  for (size_t i = 0; i < engine->sealed_count; i++)
+    atomic_store(&engine->sealed[i]->kept_tombstone_bytes, 0); /* older puts may have gone */
+  for (size_t i = 0; i < merge->output_count; i++) {
+    merge->outputs[i].segment->obsolete_count = &engine->obsolete_count;
+    engine_add_sealed(engine, merge->outputs[i].segment);
+  }
+  mutex_unlock(&engine->set_lock);
+}
+
+static void switch_entry(struct bitcask_merge *merge, const struct move *move) {
+  if (!keydir_replace(merge->engine->keydir, move->hash, move->from, move->to, move->size, NULL))
+    engine_count_dead(engine_segment(merge->engine, move->to), move->size);
+}
+
+static void take_from_set(struct engine *engine, const struct segment *segment)
+    REQUIRES(engine->set_lock) {
+  size_t i = 0;
+  while (engine->sealed[i] != segment) i++;
+  engine->sealed_count--;
+  memmove(&engine->sealed[i], &engine->sealed[i + 1],
+          (engine->sealed_count - i) * sizeof engine->sealed[0]);
+}
+
+static void retire_inputs(struct bitcask_merge *merge) {
+  struct engine *engine = merge->engine;
+  mutex_lock(&engine->set_lock);
+  for (size_t i = 0; i < merge->input_count; i++)
+    take_from_set(engine, merge->inputs[i].segment);
+  mutex_unlock(&engine->set_lock);
+  /* No entry leads to them any more; wait for readers who found one before. */
+  guard_wait(&engine->guard);
+  for (size_t i = 0; i < merge->input_count; i++) {
+    struct segment *segment = merge->inputs[i].segment;
+    engine_drop_slot(engine, segment);
+    atomic_fetch_add(&engine->obsolete_count, 1);
+    atomic_store(&segment->is_obsolete, true);
+    segment_unref(segment); /* the store's reference; the merge's goes when it is closed */
+  }
+}
+
+static void finish(struct bitcask_merge *merge) {
+  struct engine *engine = merge->engine;
+  retire_inputs(merge);
+  for (size_t i = 0; i < merge->input_count; i++) segment_unref(merge->inputs[i].segment);
+  merge->input_count = 0;
+  merge->report.segments_out = merge->output_count;
+  merge->output_count = 0;
+  merge->report.seconds =
+      (double)(engine->disk->ops->monotonic_us(engine->disk) - merge->started_us) / 1e6;
+  atomic_fetch_add(&engine->counters.merges, 1);
+  atomic_fetch_add(&engine->counters.merge_bytes_read, merge->report.bytes_read);
+  atomic_fetch_add(&engine->counters.merge_bytes_written, merge->report.bytes_written);
+  struct bitcask_event event = {.kind = BITCASK_EVENT_MERGED,
+                                .segments = merge->report.segments_in,
+                                .bytes = merge->report.bytes_written,
+                                .seconds = merge->report.seconds,
+                                .report = merge->report};
+  engine_report(engine, &event);
+  merge->phase = PHASE_DONE;
+}
+
+static void switch_some(struct bitcask_merge *merge, uint64_t budget) {
+  if (merge->switched == 0) adopt_outputs(merge);
+  for (uint64_t done = 0; merge->switched < merge->move_count && done < budget;) {
+    const struct move *move = &merge->moves[merge->switched++];
+    switch_entry(merge, move);
+    done += move->size;
+  }
+  if (merge->switched == merge->move_count) finish(merge);
+}
+
+/* ---- Steps ---- */
+
+static bool is_ended(const struct bitcask_merge *merge) {
+  return merge->phase == PHASE_DONE || merge->phase == PHASE_FAILED;
+}
+
+static void end_merge(struct bitcask_merge *merge) {
+  struct engine *engine = merge->engine;
+  mutex_lock(&engine->set_lock);
+  engine->is_merging = false;
+  mutex_unlock(&engine->set_lock);
+  atomic_store(&merge->is_finished, true);
+}
+
+static enum bitcask_status fail(struct bitcask_merge *merge, enum bitcask_status status) {
+  status_note_take(&merge->outcome, status);
+  if (merge->is_scanning) segment_scan_release(&merge->scan);
+  merge->is_scanning = false;
+  drop_outputs(merge);
+  merge->phase = PHASE_FAILED;
+  end_merge(merge);
+  return status_note_give(&merge->outcome);
+}
+
+/* One step of about `budget` bytes. */
+static enum bitcask_status advance(struct bitcask_merge *merge, uint64_t budget) {
+  uint64_t begun_at = atomic_load(&merge->bytes_done);
+  if (merge->phase == PHASE_PLAN) {
+    if (merge->report.segments_damaged == 0) report_begun(merge);
+    return plan(merge);
+  }
+  while (merge->phase == PHASE_COPY) {
+    TRY(copy_next(merge));
+    if (atomic_load(&merge->bytes_done) - begun_at >= budget) return BITCASK_OK;
+    if (atomic_load_explicit(&merge->is_cancelled, memory_order_relaxed))
+      return status_fail(BITCASK_CANCELLED, "the merge was cancelled");
+  }
+  if (merge->phase == PHASE_COMMIT) return commit(merge);
+  if (merge->phase == PHASE_SWITCH) switch_some(merge, budget);
+  return BITCASK_OK;
+}
+
+static void sleep_us(uint64_t us) {
+  struct timespec time = {(time_t)(us / 1000000u), (long)(us % 1000000u) * 1000};
+  nanosleep(&time, NULL);
+}
+
+/* Wait until the bytes read so far are no more than the rate allows for the time passed. */
+static void keep_to_rate(const struct bitcask_merge *merge) {
+  enum { NAP_US = 50000 }; /* short, so that a cancel is heard */
+  if (merge->rate == 0) return;
+  struct disk *disk = merge->engine->disk;
+  double due_us = (double)atomic_load(&merge->bytes_done) * 1e6 / (double)merge->rate;
+  while (!atomic_load(&merge->is_cancelled)) {
+    double passed_us = (double)(disk->ops->monotonic_us(disk) - merge->started_us);
+    if (passed_us >= due_us) return;
+    double left = due_us - passed_us;
+    sleep_us(left > NAP_US ? NAP_US : (uint64_t)left + 1);
+  }
+}
+
+enum { BUDGET_DEFAULT = 1 << 20 };
+
+static enum bitcask_status step(struct bitcask_merge *merge, uint64_t budget) {
+  if (merge->phase == PHASE_FAILED) return status_note_give(&merge->outcome);
+  if (merge->phase == PHASE_DONE) return BITCASK_OK;
+  enum bitcask_status status = advance(merge, budget);
+  if (status != BITCASK_OK) return fail(merge, status);
+  if (merge->phase == PHASE_DONE)
+    end_merge(merge);
+  else if (merge->phase == PHASE_COPY)
+    keep_to_rate(merge);
+  return BITCASK_OK;
+}
+
+enum bitcask_status bitcask_merge_step(struct bitcask_merge *merge, uint64_t budget,
+                                       bool *finished) {
+  if (atomic_load(&merge->is_threaded))
+    return status_fail(BITCASK_INVALID, "the merge runs on a thread of its own");
+  enum bitcask_status status;
+  do {
+    status = step(merge, budget > 0 ? budget : BUDGET_DEFAULT);
+  } while (status == BITCASK_OK && budget == 0 && !is_ended(merge));
+  *finished = status == BITCASK_OK && is_ended(merge);
+  return status;
+}
+
+static void *run(void *context) {
+  struct bitcask_merge *merge = context;
+  while (!is_ended(merge)) {
+    enum bitcask_status status = step(merge, BUDGET_DEFAULT);
+    if (status != BITCASK_OK && status != BITCASK_CANCELLED)
+      engine_report_failure(merge->engine, status);
+  }
+  return NULL;
+}
+
+enum bitcask_status bitcask_merge_start(struct bitcask_merge *merge) {
+  if (atomic_exchange(&merge->is_threaded, true))
+    return status_fail(BITCASK_INVALID, "the merge runs on a thread of its own already");
+  enum bitcask_status status = thread_start(&merge->thread, run, merge);
+  if (status != BITCASK_OK) atomic_store(&merge->is_threaded, false);
+  return status;
+}
+
+enum bitcask_status bitcask_merge_wait(struct bitcask_merge *merge) {
+  if (atomic_exchange(&merge->is_threaded, false)) pthread_join(merge->thread, NULL);
+  return status_note_give(&merge->outcome);
+}
+
+void bitcask_merge_cancel(struct bitcask_merge *merge) {
+  atomic_store(&merge->is_cancelled, true);
+}
+
+void bitcask_merge_progress(struct bitcask_merge *merge, struct bitcask_merge_progress *out) {
+  out->done = atomic_load(&merge->bytes_done);
+  out->total = atomic_load(&merge->bytes_total);
+  out->finished = atomic_load(&merge->is_finished);
+}
+
+void bitcask_merge_report(struct bitcask_merge *merge, struct bitcask_merge_report *out) {
+  *out = merge->report;
+}
+
+void bitcask_merge_close(struct bitcask_merge *merge) {
+  if (merge == NULL) return;
+  bitcask_merge_cancel(merge);
+  bitcask_merge_wait(merge);
+  /* What is committed is completed; what is not is undone. */
+  while (merge->phase == PHASE_SWITCH) step(merge, BUDGET_DEFAULT);
+  if (!is_ended(merge)) fail(merge, status_fail(BITCASK_CANCELLED, "the merge was cancelled"));
+  for (size_t i = 0; i < merge->input_count; i++) segment_unref(merge->inputs[i].segment);
+  tombstones_release(&merge->tombstones);
+  memory_free(merge->inputs);
+  memory_free(merge->outputs);
+  memory_free(merge->moves);
+  engine_unref(merge->engine);
+  memory_free(merge);
+}

@@ -1,0 +1,116 @@
+#include "engine/read.h"
+
+#include <stdlib.h>
+
+/* A file without a mapping is read into a buffer of its own; with one it stays empty. */
+static enum bitcask_status find(struct engine *engine, bitcask_bytes key,
+                                struct bitcask_buffer *scratch, struct located *out) {
+  uint64_t hash = 0;
+  TRY(hash_of(&engine->hash, key, &hash));
+  atomic_fetch_add_explicit(&engine->counters.gets, 1, memory_order_relaxed);
+  return engine_locate(engine, key, hash, scratch, out);
+}
+
+static enum bitcask_status copy_value(struct engine *engine, const struct located *located,
+                                      struct bitcask_buffer *into) {
+  TRY(engine_check_value(engine, located));
+  return buffer_append(into, located->record.value);
+}
+
+static void report_damage(struct engine *engine, const struct located *located) {
+  engine_report_damage(engine, located->segment->facts.id, place_offset(located->entry.at),
+                       keydir_entry_size(&located->entry), bitcask_error_text());
+}
+
+enum bitcask_status engine_get(struct engine *engine, bitcask_bytes key,
+                               struct bitcask_buffer *into, uint64_t *version) {
+  struct bitcask_buffer scratch = {0};
+  struct located located;
+  guard_token token = guard_enter(&engine->guard);
+  enum bitcask_status status = find(engine, key, &scratch, &located);
+  into->size = 0;
+  if (status == BITCASK_OK) status = copy_value(engine, &located, into);
+  if (status == BITCASK_OK && version != NULL) *version = located.record.version;
+  if (status == BITCASK_CORRUPT) report_damage(engine, &located);
+  guard_leave(token);
+  bitcask_buffer_release(&scratch);
+  return status;
+}
+
+enum bitcask_status engine_stat(struct engine *engine, bitcask_bytes key,
+                                struct bitcask_stat *out) {
+  struct bitcask_buffer scratch = {0};
+  struct located located;
+  guard_token token = guard_enter(&engine->guard);
+  enum bitcask_status status = find(engine, key, &scratch, &located);
+  if (status == BITCASK_OK)
+    *out = (struct bitcask_stat){.version = located.record.version,
+                                 .size = located.record.value.size,
+                                 .expires = located.record.expires,
+                                 .segment = located.segment->facts.id,
+                                 .offset = place_offset(located.entry.at)};
+  if (status == BITCASK_CORRUPT) report_damage(engine, &located);
+  guard_leave(token);
+  bitcask_buffer_release(&scratch);
+  return status;
+}
+
+/* ---- Many ---- */
+
+struct wanted {
+  size_t index; /* of the key */
+  place at;     /* where it probably stands: the order to read in */
+};
+
+static int compare_wanted(const void *left, const void *right) {
+  const struct wanted *a = left, *b = right;
+  return (a->at > b->at) - (a->at < b->at);
+}
+
+/* The order of the places that the keydir leads to. Where it stands is looked up again when
+ * it is read; this is only about going through the files in one direction. */
+static enum bitcask_status order_by_place(struct engine *engine, const bitcask_bytes *keys,
+                                          size_t count, struct wanted *wanted) {
+  for (size_t i = 0; i < count; i++) {
+    struct keydir_matches matches;
+    uint64_t hash = 0;
+    TRY(hash_of(&engine->hash, keys[i], &hash));
+    keydir_find(engine->keydir, hash, 0, &matches);
+    wanted[i] = (struct wanted){i, matches.count > 0 ? matches.entries[0].at : 0};
+  }
+  if (count > 1) qsort(wanted, count, sizeof *wanted, compare_wanted);
+  return BITCASK_OK;
+}
+
+static enum bitcask_status read_one(struct engine *engine, bitcask_bytes key,
+                                    struct bitcask_buffer *scratch, struct bitcask_buffer *arena,
+                                    struct bitcask_found *out) {
+  struct located located;
+  out->offset = arena->size;
+  out->size = 0;
+  guard_token token = guard_enter(&engine->guard);
+  enum bitcask_status status = find(engine, key, scratch, &located);
+  if (status == BITCASK_OK) status = copy_value(engine, &located, arena);
+  if (status == BITCASK_OK) {
+    out->size = located.record.value.size;
+    out->version = located.record.version;
+  }
+  if (status == BITCASK_CORRUPT) report_damage(engine, &located);
+  guard_leave(token);
+  out->status = status;
+  return status == BITCASK_NOMEMORY || status == BITCASK_INVALID ? status : BITCASK_OK;
+}
+
+enum bitcask_status engine_get_many(struct engine *engine, const bitcask_bytes *keys, size_t count,
+                                    struct bitcask_buffer *arena, struct bitcask_found *out) {
+  struct bitcask_buffer scratch = {0};
+  struct wanted *wanted = memory_new(count * sizeof *wanted);
+  if (wanted == NULL) return BITCASK_NOMEMORY;
+  arena->size = 0;
+  enum bitcask_status status = order_by_place(engine, keys, count, wanted);
+  for (size_t i = 0; status == BITCASK_OK && i < count; i++)
+    status = read_one(engine, keys[wanted[i].index], &scratch, arena, &out[wanted[i].index]);
+  memory_free(wanted);
+  bitcask_buffer_release(&scratch);
+  return status;
+}

@@ -1,0 +1,459 @@
+#include "engine/recovery.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "engine/load.h"
+#include "engine/write.h"
+#include "format/filename.h"
+
+/* Versions given out before a power cut may have been lost with their writes. None of them
+ * is given out again: no machine holds more unflushed writes than this. */
+#define LOST_VERSIONS_MAX (UINT64_C(1) << 32)
+
+struct recovery {
+  struct engine *engine;
+  struct bitcask_event *event;
+  struct bitcask_buffer problems; /* text: what makes the store be refused */
+  bool is_unclean;  /* a segment was active and not closed */
+  bool must_commit; /* the set of segments is not as the manifest has it */
+  bool was_started_anew; /* the machine, since the active segment was made */
+  struct segment_facts seal; /* of the segment that was active; id 0: none is to be sealed */
+  uint64_t drop;             /* id of one without a record; 0: none */
+};
+
+/* ---- Which store is it? ---- */
+
+struct evidence {
+  uint64_t max_number; /* of any segment file */
+  bool has_segment;
+  bool has_manifest;
+};
+
+static void note_name(void *context, const char *name) {
+  struct evidence *evidence = context;
+  uint64_t number = 0;
+  enum filename_kind kind = filename_parse(name, &number);
+  if (kind == FILENAME_KIND_SEGMENT || kind == FILENAME_KIND_HINT) {
+    evidence->has_segment |= kind == FILENAME_KIND_SEGMENT;
+    if (number > evidence->max_number) evidence->max_number = number;
+  }
+  /* The first manifest without CURRENT is what a crash during creation leaves. */
+  if (kind == FILENAME_KIND_MANIFEST && number > 1) evidence->has_manifest = true;
+}
+
+static enum bitcask_status create_store(struct engine *engine, const struct evidence *evidence) {
+  if (evidence->has_segment || evidence->has_manifest)
+    return status_fail(BITCASK_CORRUPT,
+                       "CURRENT: is missing, though there are files of a store");
+  TRY(manifest_init(&engine->manifest, engine->disk, engine->directory));
+  return engine_commit(engine, bytes_of(NULL, 0));
+}
+
+/* Without a manifest that can be believed: every segment file of one store counts, those
+ * that a merge has replaced included, which can bring deleted keys back. */
+static void salvage_segment(void *context, const char *name) {
+  struct engine *engine = context;
+  struct manifest_state *state = &engine->manifest.state;
+  struct disk_file *file = NULL;
+  uint64_t id = 0;
+  uint8_t bytes[HEADER_SIZE];
+  size_t got = 0;
+  struct header header;
+  if (filename_parse(name, &id) != FILENAME_KIND_SEGMENT) return;
+  if (engine->directory->ops->open(engine->directory, name, true, &file) != BITCASK_OK) return;
+  uint64_t length = disk_file_size(file);
+  enum bitcask_status status = file->ops->read_at(file, 0, bytes, sizeof bytes, &got);
+  disk_file_close(file);
+  if (status != BITCASK_OK || header_decode(bytes, got, HEADER_SEGMENT, name, &header) != BITCASK_OK)
+    return;
+  if (state->sealed_count == 0) engine->manifest.store = header.store;
+  if (!store_identity_equal(header.store, engine->manifest.store)) return;
+  struct segment_facts *sealed =
+      memory_resize(state->sealed, state->sealed_count + 1, sizeof *sealed);
+  if (sealed == NULL) return;
+  state->sealed = sealed;
+  sealed[state->sealed_count] = segment_facts_empty(id, header.created_ms);
+  sealed[state->sealed_count++].length = length;
+}
+
+static enum bitcask_status salvage_manifest(struct engine *engine) {
+  struct bitcask_event event = {.kind = BITCASK_EVENT_CORRUPTION, .status = BITCASK_CORRUPT};
+  snprintf(event.file, sizeof event.file, FILENAME_CURRENT);
+  snprintf(event.message, sizeof event.message, "%.120s; every segment file was read instead",
+           bitcask_error_text());
+  engine_report(engine, &event);
+  engine->manifest = (struct manifest){.disk = engine->disk, .directory = engine->directory};
+  return engine->directory->ops->list(engine->directory, salvage_segment, engine);
+}
+
+static enum bitcask_status find_manifest(struct engine *engine, struct evidence *evidence) {
+  *evidence = (struct evidence){0};
+  TRY(engine->directory->ops->list(engine->directory, note_name, evidence));
+  enum bitcask_status status =
+      manifest_load(&engine->manifest, engine->disk, engine->directory);
+  if (engine->options.salvage && status != BITCASK_OK && evidence->has_segment)
+    return salvage_manifest(engine);
+  if (status != BITCASK_NOTFOUND) return status;
+  if (!engine->is_readonly && engine->options.create) return create_store(engine, evidence);
+  if (evidence->has_segment || evidence->has_manifest)
+    return status_fail(BITCASK_CORRUPT,
+                       "CURRENT: is missing, though there are files of a store");
+  return status_fail(BITCASK_NOTFOUND, "there is no store in that directory");
+}
+
+/* ---- The segments ---- */
+
+/* Something without which the store is not whole: refused at the end, or with salvage
+ * reported and done without. */
+static enum bitcask_status note_problem(struct recovery *recovery, uint64_t id,
+                                        enum bitcask_status status) {
+  if (status != BITCASK_CORRUPT) return status;
+  if (recovery->engine->options.salvage) {
+    engine_report_damage(recovery->engine, id, 0, 0, bitcask_error_text());
+    return BITCASK_OK;
+  }
+  struct bitcask_buffer *text = &recovery->problems;
+  if (text->size > 0) TRY(buffer_append(text, bytes_of("; ", 2)));
+  return buffer_append(text, bytes_of(bitcask_error_text(), strlen(bitcask_error_text())));
+}
+
+static enum bitcask_status adopt(struct engine *engine, struct segment *segment) {
+  enum bitcask_status status = engine_take_slot(engine, segment);
+  mutex_lock(&engine->set_lock);
+  if (status == BITCASK_OK) status = engine_reserve_sealed(engine, 1);
+  if (status == BITCASK_OK) engine_add_sealed(engine, segment);
+  mutex_unlock(&engine->set_lock);
+  if (status != BITCASK_OK) {
+    engine_drop_slot(engine, segment);
+    segment_unref(segment);
+  }
+  return status;
+}
+
+static enum bitcask_status open_sealed(struct recovery *recovery) {
+  struct engine *engine = recovery->engine;
+  const struct manifest_state *state = &engine->manifest.state;
+  for (size_t i = 0; i < state->sealed_count; i++) {
+    struct segment *segment = NULL;
+    enum bitcask_status status = segment_open(engine->directory, engine->manifest.store,
+                                              &state->sealed[i], false, &segment);
+    if (status != BITCASK_OK)
+      TRY(note_problem(recovery, state->sealed[i].id, status));
+    else
+      TRY(adopt(engine, segment));
+  }
+  return BITCASK_OK;
+}
+
+/* ---- The segment that was active ---- */
+
+/* What reading to the end of it tells. */
+struct tail {
+  uint64_t good_end;   /* of the last whole write before the first bad bytes */
+  uint64_t first_bad;  /* 0: none */
+  uint64_t later_end;  /* of the last intact record behind them; 0: none */
+  uint64_t later_records;
+  uint64_t durable;    /* some record tells that this much was durable */
+  uint64_t used_end;   /* behind it there is nothing but zeros */
+};
+
+static enum bitcask_status read_tail(struct segment *segment, struct tail *tail) {
+  struct segment_scan scan;
+  enum segment_scan_kind kind = SEGMENT_SCAN_END;
+  *tail = (struct tail){.good_end = HEADER_SIZE, .used_end = HEADER_SIZE};
+  segment_scan_init(&scan, segment, disk_file_size(segment->file), true);
+  enum bitcask_status status;
+  while ((status = segment_scan_next(&scan, &kind)) == BITCASK_OK) {
+    if (kind == SEGMENT_SCAN_END || kind == SEGMENT_SCAN_ZEROS) break;
+    tail->used_end = scan.next;
+    uint64_t durable = (uint64_t)scan.record.synced * RECORD_UNIT;
+    if (kind == SEGMENT_SCAN_RECORD && durable > tail->durable) tail->durable = durable;
+    if (kind != SEGMENT_SCAN_RECORD) {
+      if (tail->first_bad == 0) tail->first_bad = scan.offset;
+    } else if (tail->first_bad != 0) {
+      tail->later_end = scan.next;
+      tail->later_records++;
+    } else if (!(scan.record.flags & RECORD_CONTINUES)) {
+      tail->good_end = scan.next; /* with the batch, if it was the last of one */
+    }
+  }
+  segment_scan_release(&scan);
+  return status;
+}
+
+/* Where the segment ends, for good. */
+static uint64_t decide_end(struct recovery *recovery, const struct segment *segment,
+                           const struct tail *tail) {
+  bool is_damage = tail->later_end > 0 &&
+                   (!recovery->was_started_anew || tail->durable > tail->first_bad);
+  uint64_t end = is_damage ? tail->later_end : tail->good_end;
+  if (end < tail->used_end) recovery->event->torn_bytes = tail->used_end - end;
+  if (!is_damage && tail->later_records > 0) {
+    char message[128];
+    snprintf(message, sizeof message,
+             "%" PRIu64 " whole records behind a hole, never flushed, were not applied",
+             tail->later_records);
+    engine_report_damage(recovery->engine, segment->facts.id, tail->first_bad,
+                         tail->used_end - tail->first_bad, message);
+  }
+  return end;
+}
+
+/* Read the tail, find the end, and make what is before it durable: after the death of the
+ * process it may be in the system's cache only. */
+static enum bitcask_status survey_active(struct recovery *recovery, struct segment *segment) {
+  struct engine *engine = recovery->engine;
+  struct tail tail;
+  uint32_t boot = engine->disk->ops->boot(engine->disk);
+  recovery->was_started_anew = boot == 0 || segment->boot != boot;
+  TRY(read_tail(segment, &tail));
+  segment->facts.length = decide_end(recovery, segment, &tail);
+  if (engine->is_readonly) return BITCASK_OK;
+  return segment->file->ops->sync(segment->file);
+}
+
+static enum bitcask_status open_unclean(struct recovery *recovery, uint64_t id) {
+  struct engine *engine = recovery->engine;
+  struct segment_facts facts = segment_facts_empty(id, 0);
+  struct segment *segment = NULL;
+  enum bitcask_status status =
+      segment_open(engine->directory, engine->manifest.store, &facts, true, &segment);
+  if (status != BITCASK_OK) return note_problem(recovery, id, status);
+  status = survey_active(recovery, segment);
+  facts = segment->facts;
+  if (!engine->is_readonly) {
+    /* Read from now on like any other sealed segment; the writer is dead. */
+    segment_unref(segment);
+    segment = NULL;
+    if (status == BITCASK_OK)
+      status = segment_open(engine->directory, engine->manifest.store, &facts, false, &segment);
+  }
+  if (status == BITCASK_OK && facts.length == HEADER_SIZE) {
+    recovery->drop = id;
+    segment_unref(segment);
+    return BITCASK_OK;
+  }
+  if (status == BITCASK_OK) status = engine_take_slot(engine, segment);
+  uint64_t end = facts.length;
+  if (status == BITCASK_OK) status = load_records(engine, segment, end, &facts);
+  if (status != BITCASK_OK) {
+    if (segment != NULL) engine_drop_slot(engine, segment);
+    segment_unref(segment);
+    return status;
+  }
+  facts.flags = EDIT_FACTS_RECOVERED;
+  facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
+  segment->facts = facts;
+  segment->lacks_hint = true;
+  recovery->seal = facts;
+  mutex_lock(&engine->set_lock);
+  status = engine_reserve_sealed(engine, 1);
+  if (status == BITCASK_OK) engine_add_sealed(engine, segment);
+  mutex_unlock(&engine->set_lock);
+  return status;
+}
+
+/* The segment that was active at a clean close: written to again, if it is just as it was
+ * left; else it holds damage, or bytes that are not ours, and is sealed at its length. */
+static enum bitcask_status open_closed(struct recovery *recovery) {
+  struct engine *engine = recovery->engine;
+  const struct segment_facts *closed = &engine->manifest.state.closed;
+  struct segment *segment = NULL;
+  struct segment_facts found;
+  enum bitcask_status status = BITCASK_CORRUPT;
+  bool is_as_left = false;
+  if (!engine->is_readonly) {
+    uint64_t capacity = engine->options.segment_size + engine_headroom(engine);
+    status = segment_reopen(engine->directory, engine->manifest.store, closed, capacity, &segment);
+    is_as_left = status == BITCASK_OK;
+  }
+  if (!is_as_left)
+    status = segment_open(engine->directory, engine->manifest.store, closed, engine->is_readonly,
+                          &segment);
+  if (status != BITCASK_OK) return note_problem(recovery, closed->id, status);
+  status = engine_take_slot(engine, segment);
+  if (status == BITCASK_OK) status = load_records(engine, segment, closed->length, &found);
+  if (status != BITCASK_OK) {
+    engine_drop_slot(engine, segment);
+    segment_unref(segment);
+    return status;
+  }
+  is_as_left = is_as_left && found.digest == closed->digest && found.records == closed->records;
+  if (is_as_left) {
+    engine->active = segment;
+    engine->is_active_closed = true;
+    return BITCASK_OK;
+  }
+  segment->is_sealed = true;
+  segment->file->ops->freeze(segment->file);
+  mutex_lock(&engine->set_lock);
+  status = engine_reserve_sealed(engine, 1);
+  if (status == BITCASK_OK) engine_add_sealed(engine, segment);
+  mutex_unlock(&engine->set_lock);
+  recovery->seal = *closed;
+  recovery->seal.flags |= EDIT_FACTS_RECOVERED;
+  recovery->seal.sealed_ms = engine->disk->ops->now_ms(engine->disk);
+  return status;
+}
+
+static enum bitcask_status open_active(struct recovery *recovery) {
+  const struct manifest_state *state = &recovery->engine->manifest.state;
+  if (state->active == 0) return BITCASK_OK;
+  if (state->is_closed) return open_closed(recovery);
+  recovery->is_unclean = true;
+  return open_unclean(recovery, state->active);
+}
+
+/* ---- The keydir ---- */
+
+/* The sealed segments that the manifest named; the one that was active is loaded already. */
+static enum bitcask_status load_sealed(struct recovery *recovery) {
+  struct engine *engine = recovery->engine;
+  for (size_t i = 0; i < engine->sealed_count; i++) {
+    struct segment *segment = engine->sealed[i];
+    bool used_hint = false;
+    if (segment->facts.id == recovery->seal.id) continue;
+    TRY(load_segment(engine, segment, &used_hint));
+    segment->lacks_hint = !used_hint;
+  }
+  load_finish(engine);
+  return BITCASK_OK;
+}
+
+static void restore_versions(struct recovery *recovery) {
+  struct engine *engine = recovery->engine;
+  uint64_t last = engine->manifest.state.last_version;
+  for (size_t i = 0; i < engine->sealed_count; i++) {
+    uint64_t version = engine->sealed[i]->facts.max_version;
+    if (version > last) last = version;
+    recovery->event->records += engine->sealed[i]->facts.records;
+  }
+  if (engine->active != NULL) {
+    if (engine->active->facts.max_version > last) last = engine->active->facts.max_version;
+    recovery->event->records += engine->active->facts.records;
+  }
+  if (recovery->is_unclean && recovery->was_started_anew && !engine->is_readonly)
+    last += LOST_VERSIONS_MAX;
+  atomic_store(&engine->last_version, last);
+  engine->published_version = last;
+}
+
+/* ---- What is made of it ---- */
+
+static enum bitcask_status commit_recovery(struct recovery *recovery) {
+  struct engine *engine = recovery->engine;
+  struct bitcask_buffer items = {0};
+  enum bitcask_status status = BITCASK_OK;
+  if (recovery->seal.id == 0 && recovery->drop == 0) return BITCASK_OK;
+  if (recovery->seal.id != 0) status = edit_append_facts(&items, EDIT_SEALED, &recovery->seal);
+  if (status == BITCASK_OK && recovery->drop != 0)
+    status = edit_append_removed(&items, recovery->drop);
+  if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
+  bitcask_buffer_release(&items);
+  return status;
+}
+
+struct sweep {
+  struct recovery *recovery;
+  struct bitcask_buffer names; /* struct filename-sized texts */
+};
+
+static bool is_of_store(const struct engine *engine, uint64_t id) {
+  const struct manifest_state *state = &engine->manifest.state;
+  return state->active == id || manifest_sealed(state, id) != NULL;
+}
+
+/* Of another store, put there by somebody: not ours to remove. */
+static bool is_foreign(struct engine *engine, const char *name, enum header_kind kind) {
+  struct disk_file *file = NULL;
+  uint8_t bytes[HEADER_SIZE];
+  size_t got = 0;
+  struct header header;
+  if (engine->directory->ops->open(engine->directory, name, true, &file) != BITCASK_OK)
+    return true;
+  enum bitcask_status status = file->ops->read_at(file, 0, bytes, sizeof bytes, &got);
+  disk_file_close(file);
+  if (status != BITCASK_OK) return true;
+  if (header_decode(bytes, got, kind, name, &header) != BITCASK_OK) return false;
+  return !store_identity_equal(header.store, engine->manifest.store);
+}
+
+static bool is_orphan(struct engine *engine, const char *name) {
+  uint64_t number = 0;
+  switch (filename_parse(name, &number)) {
+    case FILENAME_KIND_TEMPORARY:
+      return true;
+    case FILENAME_KIND_MANIFEST:
+      return number != engine->manifest.number && !is_foreign(engine, name, HEADER_MANIFEST);
+    case FILENAME_KIND_SEGMENT:
+      return !is_of_store(engine, number) && !is_foreign(engine, name, HEADER_SEGMENT);
+    case FILENAME_KIND_HINT:
+      return !is_of_store(engine, number) && !is_foreign(engine, name, HEADER_HINT);
+    default:
+      return false;
+  }
+}
+
+static void note_orphan(void *context, const char *name) {
+  struct sweep *sweep = context;
+  filename copy;
+  if (!is_orphan(sweep->recovery->engine, name)) return;
+  snprintf(copy.text, sizeof copy.text, "%s", name);
+  buffer_append(&sweep->names, bytes_of(&copy, sizeof copy)); /* else it waits till next time */
+}
+
+/* Remove what no manifest names. A file that cannot be removed does no harm. */
+static void sweep_orphans(struct recovery *recovery) {
+  struct disk_directory *directory = recovery->engine->directory;
+  struct sweep sweep = {.recovery = recovery};
+  if (directory->ops->list(directory, note_orphan, &sweep) != BITCASK_OK) sweep.names.size = 0;
+  const filename *names = sweep.names.data;
+  for (size_t i = 0; i < sweep.names.size / sizeof *names; i++)
+    if (directory->ops->remove(directory, names[i].text) == BITCASK_OK)
+      recovery->event->orphans++;
+  bitcask_buffer_release(&sweep.names);
+}
+
+static enum bitcask_status refuse(const struct recovery *recovery) {
+  if (recovery->problems.size == 0) return BITCASK_OK;
+  return status_fail(BITCASK_CORRUPT, "the store is damaged: %.*s",
+                     (int)(recovery->problems.size > 400 ? 400 : recovery->problems.size),
+                     (const char *)recovery->problems.data);
+}
+
+/* After the sweep, which would take their temporary files away. */
+static void write_lacking_hints(struct engine *engine) {
+  for (size_t i = 0; i < engine->sealed_count; i++)
+    if (engine->sealed[i]->lacks_hint) engine_write_hint_later(engine, engine->sealed[i]);
+}
+
+static enum bitcask_status recover(struct recovery *recovery) {
+  struct engine *engine = recovery->engine;
+  struct evidence evidence;
+  TRY(find_manifest(engine, &evidence));
+  if (engine->manifest.state.next_id <= evidence.max_number)
+    engine->manifest.state.next_id = evidence.max_number + 1;
+  TRY(open_sealed(recovery));
+  TRY(refuse(recovery));
+  TRY(open_active(recovery));
+  TRY(refuse(recovery));
+  TRY(load_sealed(recovery));
+  restore_versions(recovery);
+  if (engine->is_readonly) return BITCASK_OK;
+  TRY(commit_recovery(recovery));
+  sweep_orphans(recovery);
+  write_lacking_hints(engine);
+  return BITCASK_OK;
+}
+
+enum bitcask_status recovery_run(struct engine *engine, struct bitcask_event *out) {
+  *out = (struct bitcask_event){.kind = BITCASK_EVENT_RECOVERED};
+  struct recovery recovery = {.engine = engine, .event = out};
+  uint64_t begun_us = engine->disk->ops->monotonic_us(engine->disk);
+  enum bitcask_status status = recover(&recovery);
+  bitcask_buffer_release(&recovery.problems);
+  out->segments = engine->sealed_count + (engine->active != NULL ? 1 : 0);
+  out->seconds = (double)(engine->disk->ops->monotonic_us(engine->disk) - begun_us) / 1e6;
+  return status;
+}

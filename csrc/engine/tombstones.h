@@ -1,0 +1,37 @@
+/*
+ * Which tombstones of a merge are still needed: those for which a segment outside it holds
+ * an older put of the same key. Keys are compared by a 64-bit hash; a collision keeps a
+ * tombstone that could have gone.
+ *
+ * Threads: none of its own.
+ */
+#ifndef BITCASK_ENGINE_TOMBSTONES_H
+#define BITCASK_ENGINE_TOMBSTONES_H
+
+#include "store/segment.h"
+
+struct tombstones {
+  struct tombstone_slot *slots; /* open addressing; NULL while empty */
+  size_t capacity;
+  size_t count;
+  uint64_t max_version;
+  bool keep_all; /* something could not be read: drop none */
+};
+
+void tombstones_init(struct tombstones *set);
+void tombstones_release(struct tombstones *set);
+
+/* Add the tombstones of a segment of the merge that might be needed: those with a version
+ * above `oldest_put`, the lowest version of a put outside. */
+enum bitcask_status tombstones_collect(struct tombstones *set, struct segment *segment,
+                                       store_identity store, uint64_t oldest_put);
+
+/* Mark those for which `outside`, not part of the merge, holds an older put. */
+enum bitcask_status tombstones_mark(struct tombstones *set, struct segment *outside,
+                                    store_identity store);
+
+/* Must this tombstone be kept? */
+bool tombstones_is_needed(const struct tombstones *set, bitcask_bytes key, uint64_t version,
+                          uint64_t oldest_put);
+
+#endif

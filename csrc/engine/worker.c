@@ -1,0 +1,101 @@
+#include "engine/worker.h"
+
+#include "base/memory.h"
+
+struct job {
+  worker_function run;
+  void *context;
+  struct job *next;
+};
+
+struct worker {
+  void *owner;
+  worker_function tick;
+  double tick_seconds;
+  pthread_t thread;
+  struct mutex lock;
+  struct condition changed;
+  struct job *first GUARDED_BY(lock);
+  struct job **last GUARDED_BY(lock);
+  bool is_stopping GUARDED_BY(lock);
+};
+
+static void wait_for_work(struct worker *worker) REQUIRES(worker->lock) {
+  if (worker->tick_seconds > 0)
+    condition_wait_seconds(&worker->changed, &worker->lock, worker->tick_seconds);
+  else
+    condition_wait(&worker->changed, &worker->lock);
+}
+
+static struct job *take_job(struct worker *worker) REQUIRES(worker->lock) {
+  struct job *job = worker->first;
+  if (job == NULL) return NULL;
+  worker->first = job->next;
+  if (worker->first == NULL) worker->last = &worker->first;
+  return job;
+}
+
+static void *run(void *context) {
+  struct worker *worker = context;
+  mutex_lock(&worker->lock);
+  for (;;) {
+    struct job *job = take_job(worker);
+    if (job == NULL && worker->is_stopping) break;
+    if (job == NULL) {
+      wait_for_work(worker);
+      if (worker->first != NULL || worker->is_stopping || worker->tick_seconds <= 0) continue;
+    }
+    mutex_unlock(&worker->lock);
+    if (job != NULL)
+      job->run(worker->owner, job->context);
+    else
+      worker->tick(worker->owner, NULL);
+    memory_free(job);
+    mutex_lock(&worker->lock);
+  }
+  mutex_unlock(&worker->lock);
+  return NULL;
+}
+
+enum bitcask_status worker_start(void *owner, worker_function tick, double tick_seconds,
+                                 struct worker **out) {
+  struct worker *worker = memory_zeroed(1, sizeof *worker);
+  if (worker == NULL) return BITCASK_NOMEMORY;
+  worker->owner = owner;
+  worker->tick = tick;
+  worker->tick_seconds = tick_seconds;
+  worker->last = &worker->first;
+  mutex_init(&worker->lock);
+  condition_init(&worker->changed);
+  enum bitcask_status status = thread_start(&worker->thread, run, worker);
+  if (status != BITCASK_OK) {
+    memory_free(worker);
+    return status;
+  }
+  *out = worker;
+  return BITCASK_OK;
+}
+
+bool worker_add(struct worker *worker, worker_function function, void *context) {
+  struct job *job = memory_new(sizeof *job);
+  if (job == NULL) return false;
+  *job = (struct job){function, context, NULL};
+  mutex_lock(&worker->lock);
+  *worker->last = job;
+  worker->last = &job->next;
+  condition_wake_all(&worker->changed);
+  mutex_unlock(&worker->lock);
+  return true;
+}
+
+void worker_stop(struct worker *worker) {
+  if (worker == NULL) return;
+  mutex_lock(&worker->lock);
+  worker->is_stopping = true;
+  condition_wake_all(&worker->changed);
+  mutex_unlock(&worker->lock);
+  pthread_join(worker->thread, NULL);
+  mutex_destroy(&worker->lock);
+  condition_destroy(&worker->changed);
+  memory_free(worker);
+}

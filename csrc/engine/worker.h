@@ -1,0 +1,25 @@
+/*
+ * One thread for work that no caller should wait for: a queue of jobs, and a tick.
+ *
+ * Threads: adding is safe from any; starting and stopping belong to the owner.
+ */
+#ifndef BITCASK_ENGINE_WORKER_H
+#define BITCASK_ENGINE_WORKER_H
+
+#include "base/thread.h"
+
+struct worker;
+
+typedef void (*worker_function)(void *owner, void *context);
+
+/* `tick(owner, NULL)` runs every `tick_seconds`, if that is above 0. */
+enum bitcask_status worker_start(void *owner, worker_function tick, double tick_seconds,
+                                 struct worker **out);
+
+/* Run `job(owner, context)` soon. False, for want of memory: it will not be run. */
+bool worker_add(struct worker *worker, worker_function job, void *context);
+
+/* Run what is queued, then end the thread. NULL is fine. */
+void worker_stop(struct worker *worker);
+
+#endif

@@ -1,0 +1,423 @@
+#include "engine/write.h"
+
+#include <inttypes.h>
+
+#include "engine/worker.h"
+#include "store/hint_file.h"
+
+size_t engine_headroom(const struct engine *engine) {
+  uint64_t quarter = engine->options.segment_size / 4;
+  return quarter < ENGINE_HEADROOM ? (size_t)quarter : ENGINE_HEADROOM;
+}
+
+/* ---- Hints ---- */
+
+static void write_hint(void *owner, void *context) {
+  struct engine *engine = owner;
+  struct segment *segment = context;
+  enum bitcask_status status = BITCASK_OK;
+  if (!atomic_load(&segment->is_obsolete))
+    status = hint_file_write(engine->disk, segment, engine->manifest.store);
+  /* A hint file may be missing; damage in the segment is worth telling. */
+  if (status == BITCASK_CORRUPT)
+    engine_report_damage(engine, segment->facts.id, 0, 0, bitcask_error_text());
+  segment_unref(segment);
+}
+
+void engine_write_hint_later(struct engine *engine, struct segment *segment) {
+  segment_ref(segment);
+  if (engine->worker == NULL || !worker_add(engine->worker, write_hint, segment))
+    write_hint(engine, segment);
+}
+
+/* ---- Flushing ---- */
+
+/* Flush a segment unless it is sealed, and durable with that. */
+static enum bitcask_status flush_segment(struct engine *engine, struct segment *segment)
+    REQUIRES(engine->flush_lock) {
+  if (segment == NULL || segment->is_sealed) return BITCASK_OK;
+  uint64_t length = disk_file_size(segment->file);
+  if (atomic_load(&segment->synced_length) >= length) return BITCASK_OK;
+  atomic_fetch_add_explicit(&engine->counters.syncs, 1, memory_order_relaxed);
+  enum bitcask_status status = segment_sync(segment, length);
+  return status == BITCASK_OK ? status : engine_stop(engine, status);
+}
+
+/* The same for all that was appended before the call. The ticket is read first: whatever is
+ * appended between the two reads is flushed too, and a segment sealed between them is
+ * durable already. */
+static enum bitcask_status flush_appended(struct engine *engine) REQUIRES(engine->flush_lock) {
+  uint64_t ticket = atomic_load(&engine->appended_ticket);
+  struct segment *active = engine_ref_active(engine);
+  enum bitcask_status status = flush_segment(engine, active);
+  segment_unref(active);
+  if (status != BITCASK_OK) return status;
+  if (atomic_load(&engine->durable_ticket) < ticket)
+    atomic_store(&engine->durable_ticket, ticket);
+  return BITCASK_OK;
+}
+
+enum bitcask_status engine_flush(struct engine *engine) {
+  TRY(engine_check_writable(engine));
+  mutex_lock(&engine->flush_lock);
+  enum bitcask_status status = flush_appended(engine);
+  mutex_unlock(&engine->flush_lock);
+  return status;
+}
+
+/* ---- Publishing ---- */
+
+/* Whether a snapshot can see what was written as `version`; then the entry that is replaced
+ * is to be kept. */
+static bool is_seen_by_snapshot(const struct engine *engine, uint64_t version)
+    REQUIRES(engine->write_lock) {
+  size_t count = engine->snapshot_count;
+  return count > 0 && engine->snapshots[count - 1] >= version;
+}
+
+/* Put the new entry in the place of the one that was found, or remove that one. False: a
+ * merge has moved it meanwhile. */
+static bool supersede(struct engine *engine, const struct pending_write *write,
+                      const struct located *old, uint64_t born) REQUIRES(engine->write_lock) {
+  struct keydir_old keep = {
+      .entry = old->entry, .born = born, .died = write->version, .segment = old->segment};
+  const struct keydir_old *kept = is_seen_by_snapshot(engine, born) ? &keep : NULL;
+  bool is_done = write->is_tombstone
+                     ? keydir_remove(engine->keydir, write->hash, old->entry.at, kept)
+                     : keydir_replace(engine->keydir, write->hash, old->entry.at, write->at,
+                                      write->size, kept);
+  if (is_done) engine_count_dead(old->segment, keydir_entry_size(&old->entry));
+  return is_done;
+}
+
+/* Let readers see a write. Cannot fail: room was reserved before the append. */
+static void publish(struct engine *engine, const struct pending_write *write)
+    REQUIRES(engine->write_lock) {
+  struct bitcask_buffer scratch = {0};
+  struct located old;
+  guard_token token = guard_enter(&engine->guard);
+  if (!write->is_tombstone) engine_count_live(engine_segment(engine, write->at), write->size);
+  for (;;) {
+    enum bitcask_status status = engine_locate(engine, write->key, write->hash, &scratch, &old);
+    /* A damaged record under the key's own hash is taken for the key's: with a hash worth
+     * its name it is. Under a poor one it stays, as damage of an unknown key. */
+    bool is_found = status == BITCASK_OK ||
+                    (status == BITCASK_CORRUPT && engine->hash.built_in != NULL);
+    uint64_t born = status == BITCASK_OK ? old.record.version : 1;
+    if (is_found && supersede(engine, write, &old, born)) break;
+    if (is_found) continue;
+    if (!write->is_tombstone)
+      keydir_insert(engine->keydir, write->hash, write->at, write->size);
+    break;
+  }
+  guard_leave(token);
+  bitcask_buffer_release(&scratch);
+  if (write->version > engine->published_version) engine->published_version = write->version;
+}
+
+static void publish_durable(struct engine *engine) REQUIRES(engine->write_lock) {
+  uint64_t durable = atomic_load(&engine->durable_ticket);
+  while (engine->pending_first != NULL && engine->pending_first->ticket <= durable) {
+    struct pending_write *write = engine->pending_first;
+    publish(engine, write);
+    engine->pending_first = write->next;
+    if (engine->pending_first == NULL) engine->pending_last = &engine->pending_first;
+    engine->pending_count--;
+  }
+}
+
+static void add_pending(struct engine *engine, struct pending_write *write)
+    REQUIRES(engine->write_lock) {
+  *engine->pending_last = write;
+  engine->pending_last = &write->next;
+  engine->pending_count++;
+}
+
+static void remove_pending(struct engine *engine, const struct pending_write *write)
+    REQUIRES(engine->write_lock) {
+  struct pending_write **at = &engine->pending_first;
+  while (*at != NULL && *at != write) at = &(*at)->next;
+  if (*at == NULL) return;
+  *at = write->next;
+  if (*at == NULL) engine->pending_last = at;
+  engine->pending_count--;
+}
+
+/* ---- Sealing ---- */
+
+static void set_active(struct engine *engine, struct segment *segment)
+    REQUIRES(engine->write_lock) {
+  mutex_lock(&engine->active_lock);
+  engine->active = segment;
+  engine->is_active_closed = false;
+  mutex_unlock(&engine->active_lock);
+}
+
+/* Make the active segment durable to the last byte, so that it can be sealed. */
+static enum bitcask_status flush_for_sealing(struct engine *engine, struct segment *segment)
+    REQUIRES(engine->write_lock) {
+  mutex_lock(&engine->flush_lock);
+  enum bitcask_status status = segment->file->ops->finish(segment->file);
+  if (status == BITCASK_OK) status = flush_segment(engine, segment);
+  if (status == BITCASK_OK)
+    atomic_store(&engine->durable_ticket, atomic_load(&engine->appended_ticket));
+  mutex_unlock(&engine->flush_lock);
+  if (status == BITCASK_OK) publish_durable(engine);
+  return status;
+}
+
+static void report_sealed(struct engine *engine, const struct segment *segment) {
+  struct bitcask_event event = {.kind = BITCASK_EVENT_SEALED,
+                                .segment = segment->facts.id,
+                                .records = segment->facts.records,
+                                .bytes = segment->facts.length - HEADER_SIZE};
+  engine_report(engine, &event);
+}
+
+/* The manifest says that it is sealed; now memory does. Room in the list was reserved. */
+static void become_sealed(struct engine *engine, struct segment *segment)
+    REQUIRES(engine->write_lock) {
+  mutex_lock(&engine->flush_lock);
+  segment->is_sealed = true;
+  segment->file->ops->freeze(segment->file);
+  mutex_unlock(&engine->flush_lock);
+  mutex_lock(&engine->set_lock);
+  engine_add_sealed(engine, segment);
+  mutex_unlock(&engine->set_lock);
+  report_sealed(engine, segment);
+  engine_write_hint_later(engine, segment);
+}
+
+static enum bitcask_status reserve_in_set(struct engine *engine) {
+  mutex_lock(&engine->set_lock);
+  enum bitcask_status status = engine_reserve_sealed(engine, 1);
+  mutex_unlock(&engine->set_lock);
+  return status;
+}
+
+/* Write the edit that seals `old` (or drops it, without records) and makes `new` active. */
+static enum bitcask_status commit_rotation(struct engine *engine, struct segment *old,
+                                           struct segment *new) {
+  struct bitcask_buffer items = {0};
+  enum bitcask_status status = BITCASK_OK;
+  if (old != NULL && old->facts.records > 0) {
+    old->facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
+    status = edit_append_facts(&items, EDIT_SEALED, &old->facts);
+  } else if (old != NULL) {
+    status = edit_append_removed(&items, old->facts.id);
+  }
+  if (status == BITCASK_OK && new != NULL)
+    status = edit_append_active(&items, new->facts.id);
+  if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
+  bitcask_buffer_release(&items);
+  return status;
+}
+
+static void leave_old(struct engine *engine, struct segment *old) REQUIRES(engine->write_lock) {
+  if (old == NULL) return;
+  if (old->facts.records > 0) {
+    become_sealed(engine, old);
+    return;
+  }
+  engine_drop_slot(engine, old);
+  atomic_fetch_add(&engine->obsolete_count, 1);
+  atomic_store(&old->is_obsolete, true);
+  segment_unref(old);
+}
+
+/* A segment to become the active one: durable, name and all, before the manifest names it. */
+static enum bitcask_status create_segment(struct engine *engine, uint64_t record_size,
+                                          struct segment **out) {
+  uint64_t largest = engine->options.segment_size;
+  if (HEADER_SIZE + record_size > largest) largest = HEADER_SIZE + record_size;
+  TRY(segment_create(engine->disk, engine->directory, engine->manifest.store,
+                     engine_next_id(engine), largest + engine_headroom(engine), out));
+  enum bitcask_status status = segment_sync(*out, HEADER_SIZE);
+  if (status == BITCASK_OK) status = engine->directory->ops->sync(engine->directory);
+  if (status == BITCASK_IO) engine_stop(engine, status);
+  if (status == BITCASK_OK) status = engine_take_slot(engine, *out);
+  if (status != BITCASK_OK) {
+    /* After a failed flush nothing is deleted: the next open sweeps it. */
+    atomic_store(&(*out)->is_obsolete, !atomic_load(&engine->is_stopped));
+    segment_unref(*out);
+    *out = NULL;
+  }
+  return status;
+}
+
+/* Begin a new active segment that takes a record of `record_size` bytes; the old one, if
+ * there is one, is sealed by the same edit. */
+static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
+    REQUIRES(engine->write_lock) {
+  struct segment *old = engine->active, *new = NULL;
+  TRY(reserve_in_set(engine));
+  TRY(create_segment(engine, record_size, &new));
+  enum bitcask_status status = BITCASK_OK;
+  if (old != NULL) status = flush_for_sealing(engine, old);
+  if (status == BITCASK_OK) status = commit_rotation(engine, old, new);
+  if (status != BITCASK_OK) {
+    engine_drop_slot(engine, new);
+    atomic_store(&new->is_obsolete, !atomic_load(&engine->is_stopped));
+    new->obsolete_count = NULL;
+    segment_unref(new);
+    return status;
+  }
+  set_active(engine, new);
+  leave_old(engine, old);
+  return BITCASK_OK;
+}
+
+enum bitcask_status engine_seal(struct engine *engine, uint64_t *id) {
+  TRY(engine_check_writable(engine));
+  mutex_lock(&engine->write_lock);
+  struct segment *active = engine->active;
+  enum bitcask_status status = BITCASK_OK;
+  *id = 0;
+  if (active != NULL && active->facts.records > 0) {
+    status = reserve_in_set(engine);
+    if (status == BITCASK_OK) status = flush_for_sealing(engine, active);
+    if (status == BITCASK_OK) status = commit_rotation(engine, active, NULL);
+    if (status == BITCASK_OK) {
+      *id = active->facts.id;
+      set_active(engine, NULL);
+      leave_old(engine, active);
+    }
+  }
+  mutex_unlock(&engine->write_lock);
+  return status;
+}
+
+enum bitcask_status engine_close_cleanly(struct engine *engine) {
+  if (engine->is_readonly || atomic_load(&engine->is_stopped)) return BITCASK_OK;
+  mutex_lock(&engine->write_lock);
+  struct segment *active = engine->active;
+  enum bitcask_status status = BITCASK_OK;
+  if (active != NULL && !engine->is_active_closed) {
+    struct bitcask_buffer items = {0};
+    status = flush_for_sealing(engine, active);
+    if (status == BITCASK_OK) status = edit_append_facts(&items, EDIT_CLOSED, &active->facts);
+    if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
+    bitcask_buffer_release(&items);
+  }
+  mutex_unlock(&engine->write_lock);
+  return status;
+}
+
+/* ---- Writing ---- */
+
+/* The manifest says that the store was closed cleanly with this active segment. Before the
+ * first append that has to be taken back. */
+static enum bitcask_status mark_open(struct engine *engine) REQUIRES(engine->write_lock) {
+  if (!engine->is_active_closed) return BITCASK_OK;
+  struct bitcask_buffer items = {0};
+  enum bitcask_status status = edit_append_active(&items, engine->active->facts.id);
+  if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
+  if (status == BITCASK_OK) engine->is_active_closed = false;
+  bitcask_buffer_release(&items);
+  return status;
+}
+
+/* An active segment with room for `size` bytes more. */
+static enum bitcask_status make_room(struct engine *engine, uint64_t size, bool is_tombstone)
+    REQUIRES(engine->write_lock) {
+  struct segment *active = engine->active;
+  if (active == NULL) return rotate(engine, size);
+  uint64_t length = segment_length_with(active, size);
+  if (length <= engine->options.segment_size) return mark_open(engine);
+  enum bitcask_status status = rotate(engine, size);
+  /* On a full disk a delete may go into the space that puts left free for it. */
+  if (status == BITCASK_NOSPACE && is_tombstone && length <= active->capacity)
+    return mark_open(engine);
+  return status;
+}
+
+static enum bitcask_status append(struct engine *engine, struct record *record,
+                                  struct pending_write *write) REQUIRES(engine->write_lock) {
+  uint64_t offset = 0;
+  bool is_tombstone = record->flags & RECORD_TOMBSTONE;
+  write->size = record_size_of(record);
+  TRY(make_room(engine, write->size, is_tombstone));
+  TRY(keydir_reserve(engine->keydir, write->hash, engine->pending_count + 1,
+                     engine->snapshot_count > 0));
+  record->version = atomic_load_explicit(&engine->last_version, memory_order_relaxed) + 1;
+  TRY(segment_append(engine->active, record, is_tombstone ? 0 : engine_headroom(engine), &offset));
+  atomic_store_explicit(&engine->last_version, record->version, memory_order_relaxed);
+  atomic_fetch_add_explicit(&engine->counters.bytes_written, write->size, memory_order_relaxed);
+  write->key = record->key;
+  write->version = record->version;
+  write->is_tombstone = is_tombstone;
+  write->at = place_make(engine->active->slot, offset,
+                         record->flags & RECORD_EXPIRES ? PLACE_EXPIRES : 0);
+  write->ticket = atomic_load_explicit(&engine->appended_ticket, memory_order_relaxed) + 1;
+  atomic_store(&engine->appended_ticket, write->ticket);
+  return BITCASK_OK;
+}
+
+/* Is there a published record of the key? A damaged one counts: it can be deleted. */
+static bool is_there(struct engine *engine, bitcask_bytes key, uint64_t hash) {
+  struct bitcask_buffer scratch = {0};
+  struct located located;
+  guard_token token = guard_enter(&engine->guard);
+  enum bitcask_status status = engine_locate(engine, key, hash, &scratch, &located);
+  guard_leave(token);
+  bitcask_buffer_release(&scratch);
+  return status != BITCASK_ABSENT;
+}
+
+/* Wait until the write is flushed, by whoever gets there first, and published. */
+static enum bitcask_status finish_durably(struct engine *engine, struct pending_write *write)
+    EXCLUDES(engine->write_lock) {
+  enum bitcask_status status = BITCASK_OK;
+  mutex_lock(&engine->flush_lock);
+  if (atomic_load(&engine->durable_ticket) < write->ticket) {
+    status = engine_check_writable(engine);
+    if (status == BITCASK_OK) status = flush_appended(engine);
+  }
+  mutex_unlock(&engine->flush_lock);
+  mutex_lock(&engine->write_lock);
+  if (status == BITCASK_OK)
+    publish_durable(engine);
+  else
+    remove_pending(engine, write);
+  mutex_unlock(&engine->write_lock);
+  return status;
+}
+
+/* Without a thread to do it: flush when the interval has passed. */
+static enum bitcask_status flush_if_due(struct engine *engine) REQUIRES(engine->write_lock) {
+  if (engine->options.sync != BITCASK_SYNC_INTERVAL || engine->worker != NULL) return BITCASK_OK;
+  uint64_t now = engine->disk->ops->monotonic_us(engine->disk);
+  uint64_t interval = (uint64_t)(engine->options.sync_seconds * 1e6);
+  if (now - engine->last_interval_sync_us < interval) return BITCASK_OK;
+  engine->last_interval_sync_us = now;
+  mutex_lock(&engine->flush_lock);
+  enum bitcask_status status = flush_appended(engine);
+  mutex_unlock(&engine->flush_lock);
+  return status;
+}
+
+enum bitcask_status engine_write(struct engine *engine, struct record *record,
+                                 uint64_t *version) {
+  struct pending_write write = {.next = NULL};
+  bool is_tombstone = record->flags & RECORD_TOMBSTONE;
+  TRY(engine_check_writable(engine));
+  TRY(hash_of(&engine->hash, record->key, &write.hash));
+  record->value_check = record_value_check(record->value);
+  bool is_durable = engine->options.sync == BITCASK_SYNC_ALWAYS;
+
+  mutex_lock(&engine->write_lock);
+  enum bitcask_status status = engine_check_writable(engine);
+  if (status == BITCASK_OK && is_tombstone && !is_there(engine, record->key, write.hash))
+    status = BITCASK_ABSENT;
+  if (status == BITCASK_OK) status = append(engine, record, &write);
+  if (status == BITCASK_OK && is_durable) add_pending(engine, &write);
+  if (status == BITCASK_OK && !is_durable) {
+    publish(engine, &write);
+    status = flush_if_due(engine);
+  }
+  mutex_unlock(&engine->write_lock);
+
+  if (status == BITCASK_OK && is_durable) status = finish_durably(engine, &write);
+  if (status == BITCASK_OK && version != NULL) *version = write.version;
+  return status;
+}
