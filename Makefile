@@ -35,7 +35,7 @@ OBJECTS      := $(MODULES:%=$(B)/%.o)
 BIND_OBJECTS := $(BIND_MODULES:%=$(B)/%.o)
 
 .DEFAULT_GOAL := all
-.PHONY: all lib test check clean help install print-modules
+.PHONY: all lib test check sanitize lint install dist clean help print-modules
 
 all: lib $(B)/bitcask/core.so ## build the library and the Lua module
 
@@ -58,8 +58,29 @@ $(B)/bitcask/core.so: $(OBJECTS) $(BIND_OBJECTS)
 
 -include $(OBJECTS:.o=.d) $(BIND_OBJECTS:.o=.d)
 
+$(B)/bitcask.pc: Makefile
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	  'Name: bitcask' 'Description: A crash-safe log-structured key/value store' \
+	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lbitcask' 'Libs.private: -pthread' \
+	  'Cflags: -I$${includedir}' > $@
+
+install: lib ## install the C library: header, libraries, pkg-config file (PREFIX=, DESTDIR=)
+	@rm -f $(B)/bitcask.pc
+	@$(MAKE) --no-print-directory $(B)/bitcask.pc
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 644 csrc/bitcask.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(B)/libbitcask.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(B)/libbitcask.so $(DESTDIR)$(PREFIX)/lib/libbitcask.so.$(VERSION)
+	ln -sf libbitcask.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libbitcask.so.1
+	ln -sf libbitcask.so.1 $(DESTDIR)$(PREFIX)/lib/libbitcask.so
+	install -m 644 $(B)/bitcask.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
+
 clean: ## remove everything that was built
 	rm -rf build
+
+# What specs, benchmarks and packaging need beyond the library.
+-include bench/bench.mk spec/spec.mk spec/crash.mk
 
 print-modules:
 	@echo $(MODULES) $(BIND_MODULES)

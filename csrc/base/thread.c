@@ -1,7 +1,6 @@
 #include "base/thread.h"
 
 #include <errno.h>
-#include <math.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -30,9 +29,9 @@ void condition_wait_seconds(struct condition *condition, struct mutex *mutex, do
   struct timespec until;
   clock_gettime(CLOCK_MONOTONIC, &until);
   if (seconds > 1e6) seconds = 1e6;
-  double whole = floor(seconds);
-  until.tv_sec += (time_t)whole;
-  until.tv_nsec += (long)((seconds - whole) * 1e9);
+  time_t whole = (time_t)seconds;
+  until.tv_sec += whole;
+  until.tv_nsec += (long)((seconds - (double)whole) * 1e9);
   if (until.tv_nsec >= 1000000000L) {
     until.tv_nsec -= 1000000000L;
     until.tv_sec += 1;

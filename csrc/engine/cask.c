@@ -148,8 +148,8 @@ static enum bitcask_status open_engine(struct bitcask *handle, struct disk *disk
   if (handle->options.events) event_subscribe(&engine->events, &handle->events);
   enum bitcask_status status = BITCASK_OK;
   if (!engine->is_readonly) status = directory->ops->lock(directory, "LOCK");
-  if (status == BITCASK_OK) status = start_worker(engine);
   if (status == BITCASK_OK) status = recovery_run(engine, &recovered);
+  if (status == BITCASK_OK) status = start_worker(engine);
   if (status != BITCASK_OK) {
     stop_worker(engine);
     event_unsubscribe(&engine->events, &handle->events);
@@ -158,6 +158,7 @@ static enum bitcask_status open_engine(struct bitcask *handle, struct disk *disk
     engine_unref(engine);
     return status;
   }
+  if (!engine->is_readonly) recovery_write_hints(engine);
   if (handle->options.events) event_publish_to(&engine->events, &handle->events, &recovered);
   *out = engine;
   return BITCASK_OK;

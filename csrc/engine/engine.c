@@ -81,11 +81,23 @@ void engine_unref(struct engine *engine) {
 
 /* ---- Stopping ---- */
 
+/* For the next open, as long as the machine runs: what is in the system's cache may not be on
+ * the disk, and never get there. After a restart of the machine there is no such doubt, so the
+ * file need not be durable. */
+static void leave_word(struct engine *engine) {
+  char text[STATUS_TEXT_MAX];
+  snprintf(text, sizeof text, "%s", bitcask_error_text());
+  struct disk_file *file = NULL;
+  if (engine->directory->ops->create(engine->directory, FILENAME_STOPPED, 0, &file) == BITCASK_OK)
+    disk_file_close(file);
+  status_fail(BITCASK_OK, "%s", text);
+}
+
 enum bitcask_status engine_stop(struct engine *engine, enum bitcask_status status) {
   mutex_lock(&engine->stop_lock);
   status_note_take(&engine->stop_note, status);
   mutex_unlock(&engine->stop_lock);
-  atomic_store(&engine->is_stopped, true);
+  if (!atomic_exchange(&engine->is_stopped, true)) leave_word(engine);
   return status;
 }
 
@@ -124,15 +136,26 @@ void engine_drop_slot(struct engine *engine, struct segment *segment) {
   atomic_store(&engine->slots[segment->slot], NULL);
 }
 
-enum bitcask_status engine_reserve_sealed(struct engine *engine, size_t more) {
-  size_t needed = engine->sealed_count + more;
-  if (needed <= engine->sealed_capacity) return BITCASK_OK;
-  size_t capacity = needed + needed / 2 + 8;
-  struct segment **sealed = memory_resize(engine->sealed, capacity, sizeof *sealed);
-  if (sealed == NULL) return BITCASK_NOMEMORY;
-  engine->sealed = sealed;
-  engine->sealed_capacity = capacity;
-  return BITCASK_OK;
+enum bitcask_status engine_promise_sealed(struct engine *engine, size_t count) {
+  enum bitcask_status status = BITCASK_OK;
+  mutex_lock(&engine->set_lock);
+  size_t needed = engine->sealed_count + engine->sealed_promised + count;
+  if (needed > engine->sealed_capacity) {
+    size_t capacity = needed + needed / 2 + 8;
+    struct segment **sealed = memory_resize(engine->sealed, capacity, sizeof *sealed);
+    if (sealed == NULL) status = BITCASK_NOMEMORY;
+    if (sealed != NULL) engine->sealed = sealed;
+    if (sealed != NULL) engine->sealed_capacity = capacity;
+  }
+  if (status == BITCASK_OK) engine->sealed_promised += count;
+  mutex_unlock(&engine->set_lock);
+  return status;
+}
+
+void engine_break_promise(struct engine *engine, size_t count) {
+  mutex_lock(&engine->set_lock);
+  engine->sealed_promised -= count;
+  mutex_unlock(&engine->set_lock);
 }
 
 void engine_add_sealed(struct engine *engine, struct segment *segment) {
@@ -144,6 +167,7 @@ void engine_add_sealed(struct engine *engine, struct segment *segment) {
   }
   engine->sealed[at] = segment;
   engine->sealed_count++;
+  engine->sealed_promised--;
 }
 
 struct segment *engine_ref_active(struct engine *engine) UNCHECKED {

@@ -31,6 +31,10 @@
 /* What puts leave free behind them for deletes, so that a full disk can be emptied. */
 enum { ENGINE_HEADROOM = 16 << 10 };
 
+/* The worker flushes whenever this much was appended since, so that sealing, which has to
+ * flush what is left, is short. */
+enum { ENGINE_FLUSH_AHEAD = 16 << 20 };
+
 struct worker;
 
 /* A write that is appended but not yet flushed (sync "always"), so that no reader sees it. */
@@ -80,6 +84,7 @@ struct engine {
   uint64_t last_interval_sync_us GUARDED_BY(write_lock);
 
   struct mutex flush_lock;
+  atomic_bool is_flush_queued; /* for the worker */
   atomic_uint_least64_t appended_ticket; /* of the newest append */
   atomic_uint_least64_t durable_ticket;  /* every append up to it is flushed */
 
@@ -90,6 +95,7 @@ struct engine {
   struct segment **sealed GUARDED_BY(set_lock); /* oldest first */
   size_t sealed_count GUARDED_BY(set_lock);
   size_t sealed_capacity GUARDED_BY(set_lock);
+  size_t sealed_promised GUARDED_BY(set_lock); /* places that were promised and not taken yet */
   uint32_t slot_hint GUARDED_BY(set_lock);
   bool is_merging GUARDED_BY(set_lock);
   atomic_uint obsolete_count; /* obsolete segments that readers still hold */
@@ -126,11 +132,13 @@ static inline struct segment *engine_segment(struct engine *engine, place at) {
   return atomic_load_explicit(&engine->slots[place_slot(at)], memory_order_acquire);
 }
 
-/* Room for `more` segments in the list, so that adding them cannot fail. */
-enum bitcask_status engine_reserve_sealed(struct engine *engine, size_t more)
-    REQUIRES(engine->set_lock);
+/* Promise `count` places in the list of sealed segments, so that taking them cannot fail
+ * later, whatever others add meanwhile; and take a promise back. */
+enum bitcask_status engine_promise_sealed(struct engine *engine, size_t count)
+    EXCLUDES(engine->set_lock);
+void engine_break_promise(struct engine *engine, size_t count) EXCLUDES(engine->set_lock);
 
-/* Sealed segments that have a place in the list from now on; the reference is taken over. */
+/* Put a sealed segment into a place that was promised; the reference is taken over. */
 void engine_add_sealed(struct engine *engine, struct segment *segment)
     REQUIRES(engine->set_lock);
 

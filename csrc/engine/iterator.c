@@ -152,7 +152,7 @@ enum bitcask_status bitcask_iterator_next(struct bitcask_iterator *iterator, bit
       TRY(load_shard(iterator));
     }
     const struct stop *stop = (struct stop *)iterator->stops.data + iterator->next_stop++;
-    struct record record;
+    struct record record = {0};
     enum bitcask_status status = read_stop(iterator, stop, &record);
     if (status == BITCASK_CORRUPT)
       engine_report_damage(iterator->engine, stop->segment->facts.id, stop->offset, stop->size,

@@ -503,15 +503,15 @@ static enum bitcask_status commit(struct bitcask_merge *merge) {
     if (status != BITCASK_OK) return engine_stop(engine, status);
   }
   TRY(engine_flush(engine));
-  mutex_lock(&engine->set_lock);
-  enum bitcask_status status = engine_reserve_sealed(engine, merge->output_count);
-  mutex_unlock(&engine->set_lock);
-  TRY(status);
   if (atomic_load(&merge->is_cancelled))
     return status_fail(BITCASK_CANCELLED, "the merge was cancelled");
-  TRY(commit_edit(merge));
-  merge->phase = PHASE_SWITCH;
-  return BITCASK_OK;
+  TRY(engine_promise_sealed(engine, merge->output_count));
+  enum bitcask_status status = commit_edit(merge);
+  if (status == BITCASK_OK)
+    merge->phase = PHASE_SWITCH;
+  else
+    engine_break_promise(engine, merge->output_count);
+  return status;
 }
 
 /* ---- Switch: from here on nothing can fail ---- */

@@ -16,8 +16,8 @@ struct recovery {
   struct bitcask_event *event;
   struct bitcask_buffer problems; /* text: what makes the store be refused */
   bool is_unclean;  /* a segment was active and not closed */
-  bool must_commit; /* the set of segments is not as the manifest has it */
   bool was_started_anew; /* the machine, since the active segment was made */
+  bool was_stopped; /* the last session, by a failed flush */
   struct segment_facts seal; /* of the segment that was active; id 0: none is to be sealed */
   uint64_t drop;             /* id of one without a record; 0: none */
 };
@@ -26,6 +26,7 @@ struct recovery {
 
 struct evidence {
   uint64_t max_number; /* of any segment file */
+  bool was_stopped;
   bool has_segment;
   bool has_manifest;
 };
@@ -38,6 +39,7 @@ static void note_name(void *context, const char *name) {
     evidence->has_segment |= kind == FILENAME_KIND_SEGMENT;
     if (number > evidence->max_number) evidence->max_number = number;
   }
+  if (kind == FILENAME_KIND_STOPPED) evidence->was_stopped = true;
   /* The first manifest without CURRENT is what a crash during creation leaves. */
   if (kind == FILENAME_KIND_MANIFEST && number > 1) evidence->has_manifest = true;
 }
@@ -118,12 +120,17 @@ static enum bitcask_status note_problem(struct recovery *recovery, uint64_t id,
   return buffer_append(text, bytes_of(bitcask_error_text(), strlen(bitcask_error_text())));
 }
 
+static enum bitcask_status add_to_set(struct engine *engine, struct segment *segment) {
+  TRY(engine_promise_sealed(engine, 1));
+  mutex_lock(&engine->set_lock);
+  engine_add_sealed(engine, segment);
+  mutex_unlock(&engine->set_lock);
+  return BITCASK_OK;
+}
+
 static enum bitcask_status adopt(struct engine *engine, struct segment *segment) {
   enum bitcask_status status = engine_take_slot(engine, segment);
-  mutex_lock(&engine->set_lock);
-  if (status == BITCASK_OK) status = engine_reserve_sealed(engine, 1);
-  if (status == BITCASK_OK) engine_add_sealed(engine, segment);
-  mutex_unlock(&engine->set_lock);
+  if (status == BITCASK_OK) status = add_to_set(engine, segment);
   if (status != BITCASK_OK) {
     engine_drop_slot(engine, segment);
     segment_unref(segment);
@@ -213,6 +220,46 @@ static enum bitcask_status survey_active(struct recovery *recovery, struct segme
   return segment->file->ops->sync(segment->file);
 }
 
+static enum bitcask_status copy_records(struct segment *from, struct segment *to) {
+  struct segment_scan scan;
+  enum segment_scan_kind kind = SEGMENT_SCAN_END;
+  segment_scan_init(&scan, from, from->facts.length, true);
+  enum bitcask_status status;
+  while ((status = segment_scan_next(&scan, &kind)) == BITCASK_OK && kind == SEGMENT_SCAN_RECORD) {
+    uint64_t offset = 0;
+    struct record record = scan.record;
+    status = segment_append(to, &record, 0, &offset);
+    if (status != BITCASK_OK) break;
+  }
+  if (status == BITCASK_OK && kind != SEGMENT_SCAN_END) status = BITCASK_ABSENT;
+  segment_scan_release(&scan);
+  return status;
+}
+
+/* After a failed flush the system may take pages for clean that never reached the disk, and a
+ * second flush proves nothing. What can be read of the segment is written again, into a new
+ * one. A segment with damage in it stays as it is. */
+static enum bitcask_status copy_unflushed(struct recovery *recovery, struct segment **segment) {
+  struct engine *engine = recovery->engine;
+  struct segment *old = *segment, *new = NULL;
+  TRY(segment_create(engine->disk, engine->directory, engine->manifest.store,
+                     engine_next_id(engine), old->facts.length, &new));
+  enum bitcask_status status = copy_records(old, new);
+  if (status == BITCASK_OK) status = new->file->ops->finish(new->file);
+  if (status == BITCASK_OK) status = segment_sync(new, new->facts.length);
+  if (status == BITCASK_OK) status = engine->directory->ops->sync(engine->directory);
+  if (status != BITCASK_OK) {
+    segment_unref(new);
+    return status == BITCASK_ABSENT ? BITCASK_OK : status;
+  }
+  new->file->ops->freeze(new->file);
+  new->is_sealed = true;
+  recovery->drop = old->facts.id;
+  segment_unref(old);
+  *segment = new;
+  return BITCASK_OK;
+}
+
 static enum bitcask_status open_unclean(struct recovery *recovery, uint64_t id) {
   struct engine *engine = recovery->engine;
   struct segment_facts facts = segment_facts_empty(id, 0);
@@ -234,8 +281,10 @@ static enum bitcask_status open_unclean(struct recovery *recovery, uint64_t id) 
     segment_unref(segment);
     return BITCASK_OK;
   }
+  if (status == BITCASK_OK && recovery->was_stopped && !engine->is_readonly)
+    status = copy_unflushed(recovery, &segment);
   if (status == BITCASK_OK) status = engine_take_slot(engine, segment);
-  uint64_t end = facts.length;
+  uint64_t end = segment != NULL ? segment->facts.length : 0;
   if (status == BITCASK_OK) status = load_records(engine, segment, end, &facts);
   if (status != BITCASK_OK) {
     if (segment != NULL) engine_drop_slot(engine, segment);
@@ -247,10 +296,11 @@ static enum bitcask_status open_unclean(struct recovery *recovery, uint64_t id) 
   segment->facts = facts;
   segment->lacks_hint = true;
   recovery->seal = facts;
-  mutex_lock(&engine->set_lock);
-  status = engine_reserve_sealed(engine, 1);
-  if (status == BITCASK_OK) engine_add_sealed(engine, segment);
-  mutex_unlock(&engine->set_lock);
+  status = add_to_set(engine, segment);
+  if (status != BITCASK_OK) {
+    engine_drop_slot(engine, segment);
+    segment_unref(segment);
+  }
   return status;
 }
 
@@ -287,10 +337,7 @@ static enum bitcask_status open_closed(struct recovery *recovery) {
   }
   segment->is_sealed = true;
   segment->file->ops->freeze(segment->file);
-  mutex_lock(&engine->set_lock);
-  status = engine_reserve_sealed(engine, 1);
-  if (status == BITCASK_OK) engine_add_sealed(engine, segment);
-  mutex_unlock(&engine->set_lock);
+  status = add_to_set(engine, segment);
   recovery->seal = *closed;
   recovery->seal.flags |= EDIT_FACTS_RECOVERED;
   recovery->seal.sealed_ms = engine->disk->ops->now_ms(engine->disk);
@@ -403,16 +450,28 @@ static void note_orphan(void *context, const char *name) {
   buffer_append(&sweep->names, bytes_of(&copy, sizeof copy)); /* else it waits till next time */
 }
 
-/* Remove what no manifest names. A file that cannot be removed does no harm. */
-static void sweep_orphans(struct recovery *recovery) {
-  struct disk_directory *directory = recovery->engine->directory;
+/* Remove what no manifest names. A file that cannot be removed does no harm.
+ *
+ * The manifest as it is read may be in the system's cache only: the process may have died, or
+ * its flush failed, after an edit was written and before it was durable. Were files removed on
+ * the word of such an edit, a power cut could bring back a manifest that names them. So this
+ * session's own manifest comes first. */
+static enum bitcask_status sweep_orphans(struct recovery *recovery) {
+  struct engine *engine = recovery->engine;
+  struct disk_directory *directory = engine->directory;
   struct sweep sweep = {.recovery = recovery};
-  if (directory->ops->list(directory, note_orphan, &sweep) != BITCASK_OK) sweep.names.size = 0;
+  enum bitcask_status status = directory->ops->list(directory, note_orphan, &sweep);
+  size_t count = status == BITCASK_OK ? sweep.names.size / sizeof(filename) : 0;
+  if ((count > 0 || recovery->was_stopped) && engine->manifest.file == NULL)
+    status = engine_commit(engine, bytes_of(NULL, 0));
   const filename *names = sweep.names.data;
-  for (size_t i = 0; i < sweep.names.size / sizeof *names; i++)
+  for (size_t i = 0; status == BITCASK_OK && i < count; i++)
     if (directory->ops->remove(directory, names[i].text) == BITCASK_OK)
       recovery->event->orphans++;
   bitcask_buffer_release(&sweep.names);
+  if (status == BITCASK_OK && recovery->was_stopped)
+    directory->ops->remove(directory, FILENAME_STOPPED);
+  return status;
 }
 
 static enum bitcask_status refuse(const struct recovery *recovery) {
@@ -422,16 +481,11 @@ static enum bitcask_status refuse(const struct recovery *recovery) {
                      (const char *)recovery->problems.data);
 }
 
-/* After the sweep, which would take their temporary files away. */
-static void write_lacking_hints(struct engine *engine) {
-  for (size_t i = 0; i < engine->sealed_count; i++)
-    if (engine->sealed[i]->lacks_hint) engine_write_hint_later(engine, engine->sealed[i]);
-}
-
 static enum bitcask_status recover(struct recovery *recovery) {
   struct engine *engine = recovery->engine;
   struct evidence evidence;
   TRY(find_manifest(engine, &evidence));
+  recovery->was_stopped = evidence.was_stopped;
   if (engine->manifest.state.next_id <= evidence.max_number)
     engine->manifest.state.next_id = evidence.max_number + 1;
   TRY(open_sealed(recovery));
@@ -442,9 +496,7 @@ static enum bitcask_status recover(struct recovery *recovery) {
   restore_versions(recovery);
   if (engine->is_readonly) return BITCASK_OK;
   TRY(commit_recovery(recovery));
-  sweep_orphans(recovery);
-  write_lacking_hints(engine);
-  return BITCASK_OK;
+  return sweep_orphans(recovery);
 }
 
 enum bitcask_status recovery_run(struct engine *engine, struct bitcask_event *out) {
@@ -456,4 +508,9 @@ enum bitcask_status recovery_run(struct engine *engine, struct bitcask_event *ou
   out->segments = engine->sealed_count + (engine->active != NULL ? 1 : 0);
   out->seconds = (double)(engine->disk->ops->monotonic_us(engine->disk) - begun_us) / 1e6;
   return status;
+}
+
+void recovery_write_hints(struct engine *engine) {
+  for (size_t i = 0; i < engine->sealed_count; i++)
+    if (engine->sealed[i]->lacks_hint) engine_write_hint_later(engine, engine->sealed[i]);
 }

@@ -23,4 +23,7 @@
  * again without a write in between gives the same. Tells what it did in *out. */
 enum bitcask_status recovery_run(struct engine *engine, struct bitcask_event *out);
 
+/* Write the hint files that were missing or not to be believed, in the background. */
+void recovery_write_hints(struct engine *engine);
+
 #endif

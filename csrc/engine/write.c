@@ -65,6 +65,23 @@ enum bitcask_status engine_flush(struct engine *engine) {
   return status;
 }
 
+static void flush_ahead(void *owner, void *context) {
+  struct engine *engine = owner;
+  (void)context;
+  atomic_store(&engine->is_flush_queued, false);
+  enum bitcask_status status = engine_flush(engine);
+  if (status != BITCASK_OK && status != BITCASK_STOPPED) engine_report_failure(engine, status);
+}
+
+static void flush_ahead_if_due(struct engine *engine) REQUIRES(engine->write_lock) {
+  const struct segment *active = engine->active;
+  uint64_t synced = atomic_load_explicit(&active->synced_length, memory_order_relaxed);
+  if (engine->worker == NULL || active->facts.length - synced < ENGINE_FLUSH_AHEAD) return;
+  if (atomic_exchange(&engine->is_flush_queued, true)) return;
+  if (!worker_add(engine->worker, flush_ahead, NULL))
+    atomic_store(&engine->is_flush_queued, false);
+}
+
 /* ---- Publishing ---- */
 
 /* Whether a snapshot can see what was written as `version`; then the entry that is replaced
@@ -174,7 +191,7 @@ static void report_sealed(struct engine *engine, const struct segment *segment) 
   engine_report(engine, &event);
 }
 
-/* The manifest says that it is sealed; now memory does. Room in the list was reserved. */
+/* The manifest says that it is sealed; now memory does. Its place was promised. */
 static void become_sealed(struct engine *engine, struct segment *segment)
     REQUIRES(engine->write_lock) {
   mutex_lock(&engine->flush_lock);
@@ -186,13 +203,6 @@ static void become_sealed(struct engine *engine, struct segment *segment)
   mutex_unlock(&engine->set_lock);
   report_sealed(engine, segment);
   engine_write_hint_later(engine, segment);
-}
-
-static enum bitcask_status reserve_in_set(struct engine *engine) {
-  mutex_lock(&engine->set_lock);
-  enum bitcask_status status = engine_reserve_sealed(engine, 1);
-  mutex_unlock(&engine->set_lock);
-  return status;
 }
 
 /* Write the edit that seals `old` (or drops it, without records) and makes `new` active. */
@@ -213,16 +223,28 @@ static enum bitcask_status commit_rotation(struct engine *engine, struct segment
   return status;
 }
 
+/* The active segment gives way; a place among the sealed ones was promised. */
 static void leave_old(struct engine *engine, struct segment *old) REQUIRES(engine->write_lock) {
-  if (old == NULL) return;
-  if (old->facts.records > 0) {
+  if (old != NULL && old->facts.records > 0) {
     become_sealed(engine, old);
     return;
   }
+  engine_break_promise(engine, 1);
+  if (old == NULL) return;
   engine_drop_slot(engine, old);
   atomic_fetch_add(&engine->obsolete_count, 1);
   atomic_store(&old->is_obsolete, true);
   segment_unref(old);
+}
+
+/* A segment that no manifest came to name. After a failed flush nothing is deleted: the next
+ * open sweeps it. */
+static void drop_new(struct engine *engine, struct segment *segment) {
+  if (segment == NULL) return;
+  engine_drop_slot(engine, segment);
+  segment->obsolete_count = NULL;
+  atomic_store(&segment->is_obsolete, !atomic_load(&engine->is_stopped));
+  segment_unref(segment);
 }
 
 /* A segment to become the active one: durable, name and all, before the manifest names it. */
@@ -237,9 +259,7 @@ static enum bitcask_status create_segment(struct engine *engine, uint64_t record
   if (status == BITCASK_IO) engine_stop(engine, status);
   if (status == BITCASK_OK) status = engine_take_slot(engine, *out);
   if (status != BITCASK_OK) {
-    /* After a failed flush nothing is deleted: the next open sweeps it. */
-    atomic_store(&(*out)->is_obsolete, !atomic_load(&engine->is_stopped));
-    segment_unref(*out);
+    drop_new(engine, *out);
     *out = NULL;
   }
   return status;
@@ -250,16 +270,13 @@ static enum bitcask_status create_segment(struct engine *engine, uint64_t record
 static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
     REQUIRES(engine->write_lock) {
   struct segment *old = engine->active, *new = NULL;
-  TRY(reserve_in_set(engine));
-  TRY(create_segment(engine, record_size, &new));
-  enum bitcask_status status = BITCASK_OK;
-  if (old != NULL) status = flush_for_sealing(engine, old);
+  TRY(engine_promise_sealed(engine, 1));
+  enum bitcask_status status = create_segment(engine, record_size, &new);
+  if (status == BITCASK_OK && old != NULL) status = flush_for_sealing(engine, old);
   if (status == BITCASK_OK) status = commit_rotation(engine, old, new);
   if (status != BITCASK_OK) {
-    engine_drop_slot(engine, new);
-    atomic_store(&new->is_obsolete, !atomic_load(&engine->is_stopped));
-    new->obsolete_count = NULL;
-    segment_unref(new);
+    engine_break_promise(engine, 1);
+    drop_new(engine, new);
     return status;
   }
   set_active(engine, new);
@@ -267,21 +284,30 @@ static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
   return BITCASK_OK;
 }
 
+static enum bitcask_status seal_active(struct engine *engine) REQUIRES(engine->write_lock) {
+  struct segment *active = engine->active;
+  TRY(engine_promise_sealed(engine, 1));
+  enum bitcask_status status = flush_for_sealing(engine, active);
+  if (status == BITCASK_OK) status = commit_rotation(engine, active, NULL);
+  if (status != BITCASK_OK) {
+    engine_break_promise(engine, 1);
+    return status;
+  }
+  set_active(engine, NULL);
+  leave_old(engine, active);
+  return BITCASK_OK;
+}
+
 enum bitcask_status engine_seal(struct engine *engine, uint64_t *id) {
   TRY(engine_check_writable(engine));
   mutex_lock(&engine->write_lock);
   struct segment *active = engine->active;
+  uint64_t sealed_id = active != NULL ? active->facts.id : 0;
   enum bitcask_status status = BITCASK_OK;
   *id = 0;
   if (active != NULL && active->facts.records > 0) {
-    status = reserve_in_set(engine);
-    if (status == BITCASK_OK) status = flush_for_sealing(engine, active);
-    if (status == BITCASK_OK) status = commit_rotation(engine, active, NULL);
-    if (status == BITCASK_OK) {
-      *id = active->facts.id;
-      set_active(engine, NULL);
-      leave_old(engine, active);
-    }
+    status = seal_active(engine);
+    if (status == BITCASK_OK) *id = sealed_id;
   }
   mutex_unlock(&engine->write_lock);
   return status;
@@ -350,6 +376,7 @@ static enum bitcask_status append(struct engine *engine, struct record *record,
                          record->flags & RECORD_EXPIRES ? PLACE_EXPIRES : 0);
   write->ticket = atomic_load_explicit(&engine->appended_ticket, memory_order_relaxed) + 1;
   atomic_store(&engine->appended_ticket, write->ticket);
+  flush_ahead_if_due(engine);
   return BITCASK_OK;
 }
 

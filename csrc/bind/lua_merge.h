@@ -1,0 +1,12 @@
+/*
+ * Merges under way: in steps of the caller's, or on a thread of the engine's.
+ */
+#ifndef BIND_LUA_MERGE_H
+#define BIND_LUA_MERGE_H
+
+#include <lua.h>
+
+/* Push the table of functions: open, step, start, wait, cancel, progress, report, close. */
+void lua_merge_register(lua_State *L);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * bitcask.core: the engine as Lua sees it, before lua/bitcask gives it its public face.
+ *
+ *   core.cask      functions on stores, and `methods`: the table that Lua fills with what
+ *                  stores answer to
+ *   core.iterator  functions on iterators
+ *   core.merge     opens merges, which are objects with methods
+ *   core.hash      xxHash
+ *   core.codes     the codes of failures
+ *   core.limits    what options and keys may be
+ */
+#include <time.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "bind/lua_access.h"
+#include "bind/lua_cask.h"
+#include "bind/lua_guard.h"
+#include "bind/lua_hash.h"
+#include "bind/lua_iterator.h"
+#include "bind/lua_merge.h"
+#include "bind/lua_result.h"
+#include "bind/lua_whole.h"
+#include "bitcask.h"
+
+BITCASK_API int luaopen_bitcask_core(lua_State *L);
+
+/* Add functions of the type, whose metatable is at `type`, to the table on top. */
+static void add_functions(lua_State *L, int type, const luaL_Reg *functions) {
+  lua_pushvalue(L, type);
+  luaL_setfuncs(L, functions, 1);
+}
+
+static void push_cask(lua_State *L) {
+  lua_cask_register(L);
+  int type = lua_absindex(L, -2);
+  add_functions(L, type, lua_access_functions);
+  add_functions(L, type, lua_whole_functions);
+  lua_getfield(L, -1, "count");
+  lua_setfield(L, type, "__len");
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, type, "__index");
+  lua_setfield(L, -2, "methods");
+  lua_remove(L, type);
+}
+
+/* pairs(store) opens an iterator. */
+static void push_iterator(lua_State *L) {
+  lua_iterator_register(L);
+  luaL_getmetatable(L, LUA_CASK_NAME);
+  lua_getfield(L, -2, "open");
+  lua_setfield(L, -2, "__pairs");
+  lua_pop(L, 1);
+}
+
+static void push_limits(lua_State *L) {
+  lua_newtable(L);
+  lua_result_set_integer(L, "key_size_max", BITCASK_KEY_SIZE_MAX);
+  lua_result_set_integer(L, "value_size_max", BITCASK_VALUE_SIZE_MAX);
+  lua_result_set_integer(L, "segment_size_min", BITCASK_SEGMENT_SIZE_MIN);
+  lua_result_set_integer(L, "segment_size_max", BITCASK_SEGMENT_SIZE_MAX);
+  lua_result_set_integer(L, "segment_size_default", BITCASK_SEGMENT_SIZE_DEFAULT);
+}
+
+/* () -> seconds since 1970, with fractions */
+static int now(lua_State *L) {
+  struct timespec time;
+  timespec_get(&time, TIME_UTC);
+  lua_pushnumber(L, (lua_Number)time.tv_sec + (lua_Number)time.tv_nsec / 1e9);
+  return 1;
+}
+
+int luaopen_bitcask_core(lua_State *L) {
+  luaL_checkversion(L);
+  lua_guard_register(L);
+  lua_newtable(L);
+  push_cask(L);
+  lua_setfield(L, -2, "cask");
+  push_iterator(L);
+  lua_setfield(L, -2, "iterator");
+  lua_merge_register(L);
+  lua_setfield(L, -2, "merge");
+  lua_hash_register(L);
+  lua_setfield(L, -2, "hash");
+  lua_result_push_codes(L);
+  lua_setfield(L, -2, "codes");
+  push_limits(L);
+  lua_setfield(L, -2, "limits");
+  lua_pushcfunction(L, now);
+  lua_setfield(L, -2, "now");
+  lua_result_set_string(L, "version", BITCASK_VERSION);
+  return 1;
+}
