@@ -43,11 +43,12 @@ lib: $(B)/libbitcask.a $(B)/libbitcask.so ## build libbitcask.a and libbitcask.s
 
 $(B)/%.o: csrc/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BITCASK_CFLAGS) $(if $(filter bind/%,$*),-isystem $(LUA_INCDIR)) -MMD -MP -c -o $@ $<
+	@echo "  cc $<"
+	@$(CC) $(CFLAGS) $(BITCASK_CFLAGS) $(if $(filter bind/%,$*),-isystem $(LUA_INCDIR)) -MMD -MP -c -o $@ $<
 
 $(B)/libbitcask.a: $(OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(AR) rcs $@ $^
 
 $(B)/libbitcask.so: $(OBJECTS)
 	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) -shared -pthread -Wl,-soname,libbitcask.so.1 -o $@ $^ $(LDFLAGS)

@@ -263,6 +263,7 @@ static void file_freeze(struct disk_file *base) {
   if (used > 0 && used < file->map_size && munmap((uint8_t *)map + used, file->map_size - used) == 0)
     file->map_size = used;
   mprotect(map, file->map_size, PROT_READ);
+  madvise(map, file->map_size, MADV_NORMAL);
   file->writable = NULL;
   drop_descriptor(file);
 }
@@ -302,7 +303,10 @@ static void map_file(struct posix_file *file, size_t size) {
   if (map == MAP_FAILED) return;
   file->base.map = map;
   file->map_size = size;
-  if (file->capacity > 0) file->writable = map;
+  if (file->capacity == 0) return;
+  file->writable = map;
+  /* Else a fault on space that was never written reads ahead, megabytes of nothing. */
+  madvise(map, size, MADV_RANDOM);
 }
 
 static enum bitcask_status open_file(struct posix_directory *directory, const char *name,

@@ -53,6 +53,15 @@ static enum bitcask_status check_options(const struct bitcask_options *options) 
   return hash_init(&ignored, options->hash, options->hash_function, NULL, 0);
 }
 
+/* Nothing of the caller's is kept, the name of the hash neither. */
+static struct bitcask_options own_options(const struct bitcask_options *options) {
+  struct bitcask_options own = *options;
+  struct hash hash;
+  if (hash_init(&hash, options->hash, options->hash_function, NULL, 0) == BITCASK_OK)
+    own.hash = hash.built_in != NULL ? hash.name : NULL;
+  return own;
+}
+
 static bool have_same_hash(const struct bitcask_options *a, const struct bitcask_options *b) {
   const char *left = a->hash != NULL ? a->hash : "xxh3";
   const char *right = b->hash != NULL ? b->hash : "xxh3";
@@ -82,6 +91,7 @@ static enum bitcask_status check_shared(const struct bitcask_options *running,
 /* ---- The registry ---- */
 
 struct shared {
+  unsigned process; /* an engine of the parent's is none of a forked child's */
   struct disk *disk;
   struct disk_identity identity;
   struct engine *engine; /* NULL while it is being opened or closed */
@@ -100,7 +110,9 @@ static struct {
 static struct shared *find_shared(const struct disk *disk, const struct disk_identity *identity)
     REQUIRES(registry.lock) {
   struct shared *shared = registry.first;
-  while (shared != NULL && !(shared->disk == disk && shared->identity.device == identity->device &&
+  unsigned process = thread_process_generation();
+  while (shared != NULL && !(shared->process == process && shared->disk == disk &&
+                             shared->identity.device == identity->device &&
                              shared->identity.inode == identity->inode))
     shared = shared->next;
   return shared;
@@ -231,7 +243,8 @@ static enum bitcask_status begin_shared(struct bitcask *handle, struct disk *dis
     directory->ops->close(directory);
     return BITCASK_NOMEMORY;
   }
-  *shared = (struct shared){.disk = disk,
+  *shared = (struct shared){.process = thread_process_generation(),
+                            .disk = disk,
                             .identity = *identity,
                             .handles = 1,
                             .is_exclusive = handle->options.hash_function != NULL,
@@ -289,7 +302,7 @@ enum bitcask_status bitcask_open(const char *directory, const struct bitcask_opt
     return status_fail(BITCASK_INVALID, "the directory has no name");
   struct bitcask *handle = memory_zeroed(1, sizeof *handle);
   if (handle == NULL) return BITCASK_NOMEMORY;
-  handle->options = *options;
+  handle->options = own_options(options);
   handle->is_readonly = options->readonly || options->salvage;
   handle->process = thread_process_generation();
   handle->directory = memory_string(directory);
@@ -355,8 +368,7 @@ const char *bitcask_directory(const struct bitcask *db) { return db->directory; 
 
 /* The engine for the length of a call. One that a refresh may replace is referenced. */
 static enum bitcask_status enter(struct bitcask *db, struct engine **out) {
-  if (db->process != thread_process_generation())
-    return status_fail(BITCASK_INVALID, "the store was opened before a fork and cannot be used in the child");
+  TRY(engine_check_process(db->process));
   if (db->shared != NULL) {
     *out = db->engine;
     return BITCASK_OK;

@@ -40,6 +40,7 @@ enum bitcask_status engine_new(const struct bitcask_options *options, struct dis
   engine->options = *options;
   engine->is_readonly = options->readonly || options->salvage;
   engine->pending_last = &engine->pending_first;
+  engine->process = thread_process_generation();
   atomic_store(&engine->references, 1);
   init_locks(engine);
   uint64_t seed = 0;
@@ -77,6 +78,12 @@ void engine_unref(struct engine *engine) {
   engine->directory->ops->close(engine->directory);
   destroy_locks(engine);
   memory_free(engine);
+}
+
+enum bitcask_status engine_check_process(unsigned opened_by) {
+  if (opened_by == thread_process_generation()) return BITCASK_OK;
+  return status_fail(BITCASK_INVALID,
+                     "the store was opened before a fork and cannot be used in the child");
 }
 
 /* ---- Stopping ---- */

@@ -63,6 +63,7 @@ struct engine {
   struct keydir *keydir;
   struct worker *worker; /* NULL: background work is done in the calls that cause it */
   bool is_readonly;
+  unsigned process; /* thread_process_generation() of the one that opened it */
   atomic_uint references;
 
   struct guard guard;
@@ -112,6 +113,9 @@ enum bitcask_status engine_new(const struct bitcask_options *options, struct dis
                                struct disk_directory *directory, struct engine **out);
 struct engine *engine_ref(struct engine *engine);
 void engine_unref(struct engine *engine); /* the last one frees it, whatever its state */
+
+/* INVALID in a forked child: what was opened before is the parent's. */
+enum bitcask_status engine_check_process(unsigned opened_by);
 
 /* ---- Stopping ---- */
 

@@ -146,6 +146,7 @@ static bool is_wanted(const struct bitcask_iterator *iterator, const struct reco
 
 enum bitcask_status bitcask_iterator_next(struct bitcask_iterator *iterator, bitcask_bytes *key,
                                           bitcask_bytes *value, uint64_t *version) {
+  TRY(engine_check_process(iterator->engine->process));
   for (;;) {
     while (iterator->next_stop * sizeof(struct stop) >= iterator->stops.size) {
       if (iterator->next_shard == KEYDIR_SHARDS) return BITCASK_ABSENT;
@@ -169,14 +170,16 @@ enum bitcask_status bitcask_iterator_next(struct bitcask_iterator *iterator, bit
 
 void bitcask_iterator_close(struct bitcask_iterator *iterator) {
   if (iterator == NULL) return;
-  drop_pins(iterator);
+  bool is_ours = engine_check_process(iterator->engine->process) == BITCASK_OK;
+  if (is_ours) drop_pins(iterator);
   bitcask_buffer_release(&iterator->prefix);
   bitcask_buffer_release(&iterator->entries);
   bitcask_buffer_release(&iterator->olds);
   bitcask_buffer_release(&iterator->pins);
   bitcask_buffer_release(&iterator->stops);
   bitcask_buffer_release(&iterator->scratch);
-  snapshot_release(iterator->engine, iterator->version);
-  engine_unref(iterator->engine);
+  /* In a forked child the locks may be held for ever, and the files are the parent's. */
+  if (is_ours) snapshot_release(iterator->engine, iterator->version);
+  if (is_ours) engine_unref(iterator->engine);
   memory_free(iterator);
 }

@@ -361,9 +361,9 @@ static enum bitcask_status handle_tombstone(struct bitcask_merge *merge) {
 
 static enum bitcask_status handle_put(struct bitcask_merge *merge) {
   const struct input *input = &merge->inputs[merge->current_input];
-  struct move *end = merge->moves + input->first_move + input->move_count;
-  struct move *move = merge->moves + merge->next_move;
-  if (move >= end || place_offset(move->from) != merge->scan.offset) {
+  bool is_last = merge->next_move == input->first_move + input->move_count;
+  struct move *move = is_last ? NULL : &merge->moves[merge->next_move];
+  if (move == NULL || place_offset(move->from) != merge->scan.offset) {
     merge->report.records_dropped++;
     return BITCASK_OK;
   }
@@ -667,6 +667,7 @@ static enum bitcask_status step(struct bitcask_merge *merge, uint64_t budget) {
 
 enum bitcask_status bitcask_merge_step(struct bitcask_merge *merge, uint64_t budget,
                                        bool *finished) {
+  TRY(engine_check_process(merge->engine->process));
   if (atomic_load(&merge->is_threaded))
     return status_fail(BITCASK_INVALID, "the merge runs on a thread of its own");
   enum bitcask_status status;
@@ -688,6 +689,7 @@ static void *run(void *context) {
 }
 
 enum bitcask_status bitcask_merge_start(struct bitcask_merge *merge) {
+  TRY(engine_check_process(merge->engine->process));
   if (atomic_exchange(&merge->is_threaded, true))
     return status_fail(BITCASK_INVALID, "the merge runs on a thread of its own already");
   enum bitcask_status status = thread_start(&merge->thread, run, merge);
@@ -696,6 +698,7 @@ enum bitcask_status bitcask_merge_start(struct bitcask_merge *merge) {
 }
 
 enum bitcask_status bitcask_merge_wait(struct bitcask_merge *merge) {
+  TRY(engine_check_process(merge->engine->process));
   if (atomic_exchange(&merge->is_threaded, false)) pthread_join(merge->thread, NULL);
   return status_note_give(&merge->outcome);
 }
@@ -716,6 +719,8 @@ void bitcask_merge_report(struct bitcask_merge *merge, struct bitcask_merge_repo
 
 void bitcask_merge_close(struct bitcask_merge *merge) {
   if (merge == NULL) return;
+  /* In a forked child it is the parent's, thread and files and all. */
+  if (engine_check_process(merge->engine->process) != BITCASK_OK) return;
   bitcask_merge_cancel(merge);
   bitcask_merge_wait(merge);
   /* What is committed is completed; what is not is undone. */

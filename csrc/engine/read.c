@@ -2,13 +2,11 @@
 
 #include <stdlib.h>
 
-/* A file without a mapping is read into a buffer of its own; with one it stays empty. */
-static enum bitcask_status find(struct engine *engine, bitcask_bytes key,
-                                struct bitcask_buffer *scratch, struct located *out) {
-  uint64_t hash = 0;
-  TRY(hash_of(&engine->hash, key, &hash));
+/* The hash first, and only then the guard: a caller's own hash function may merge the very
+ * store, which waits for every guard to be left. */
+static enum bitcask_status hash_to_read(struct engine *engine, bitcask_bytes key, uint64_t *out) {
   atomic_fetch_add_explicit(&engine->counters.gets, 1, memory_order_relaxed);
-  return engine_locate(engine, key, hash, scratch, out);
+  return hash_of(&engine->hash, key, out);
 }
 
 static enum bitcask_status copy_value(struct engine *engine, const struct located *located,
@@ -24,10 +22,12 @@ static void report_damage(struct engine *engine, const struct located *located) 
 
 enum bitcask_status engine_get(struct engine *engine, bitcask_bytes key,
                                struct bitcask_buffer *into, uint64_t *version) {
-  struct bitcask_buffer scratch = {0};
+  struct bitcask_buffer scratch = {0}; /* for files without a mapping; else it stays empty */
   struct located located;
+  uint64_t hash = 0;
+  TRY(hash_to_read(engine, key, &hash));
   guard_token token = guard_enter(&engine->guard);
-  enum bitcask_status status = find(engine, key, &scratch, &located);
+  enum bitcask_status status = engine_locate(engine, key, hash, &scratch, &located);
   into->size = 0;
   if (status == BITCASK_OK) status = copy_value(engine, &located, into);
   if (status == BITCASK_OK && version != NULL) *version = located.record.version;
@@ -39,10 +39,12 @@ enum bitcask_status engine_get(struct engine *engine, bitcask_bytes key,
 
 enum bitcask_status engine_stat(struct engine *engine, bitcask_bytes key,
                                 struct bitcask_stat *out) {
-  struct bitcask_buffer scratch = {0};
+  struct bitcask_buffer scratch = {0}; /* for files without a mapping; else it stays empty */
   struct located located;
+  uint64_t hash = 0;
+  TRY(hash_to_read(engine, key, &hash));
   guard_token token = guard_enter(&engine->guard);
-  enum bitcask_status status = find(engine, key, &scratch, &located);
+  enum bitcask_status status = engine_locate(engine, key, hash, &scratch, &located);
   if (status == BITCASK_OK)
     *out = (struct bitcask_stat){.version = located.record.version,
                                  .size = located.record.value.size,
@@ -59,6 +61,7 @@ enum bitcask_status engine_stat(struct engine *engine, bitcask_bytes key,
 
 struct wanted {
   size_t index; /* of the key */
+  uint64_t hash;
   place at;     /* where it probably stands: the order to read in */
 };
 
@@ -73,23 +76,23 @@ static enum bitcask_status order_by_place(struct engine *engine, const bitcask_b
                                           size_t count, struct wanted *wanted) {
   for (size_t i = 0; i < count; i++) {
     struct keydir_matches matches;
-    uint64_t hash = 0;
-    TRY(hash_of(&engine->hash, keys[i], &hash));
-    keydir_find(engine->keydir, hash, 0, &matches);
-    wanted[i] = (struct wanted){i, matches.count > 0 ? matches.entries[0].at : 0};
+    wanted[i] = (struct wanted){.index = i};
+    TRY(hash_to_read(engine, keys[i], &wanted[i].hash));
+    keydir_find(engine->keydir, wanted[i].hash, 0, &matches);
+    if (matches.count > 0) wanted[i].at = matches.entries[0].at;
   }
   if (count > 1) qsort(wanted, count, sizeof *wanted, compare_wanted);
   return BITCASK_OK;
 }
 
-static enum bitcask_status read_one(struct engine *engine, bitcask_bytes key,
+static enum bitcask_status read_one(struct engine *engine, bitcask_bytes key, uint64_t hash,
                                     struct bitcask_buffer *scratch, struct bitcask_buffer *arena,
                                     struct bitcask_found *out) {
   struct located located;
   out->offset = arena->size;
   out->size = 0;
   guard_token token = guard_enter(&engine->guard);
-  enum bitcask_status status = find(engine, key, scratch, &located);
+  enum bitcask_status status = engine_locate(engine, key, hash, scratch, &located);
   if (status == BITCASK_OK) status = copy_value(engine, &located, arena);
   if (status == BITCASK_OK) {
     out->size = located.record.value.size;
@@ -109,7 +112,8 @@ enum bitcask_status engine_get_many(struct engine *engine, const bitcask_bytes *
   arena->size = 0;
   enum bitcask_status status = order_by_place(engine, keys, count, wanted);
   for (size_t i = 0; status == BITCASK_OK && i < count; i++)
-    status = read_one(engine, keys[wanted[i].index], &scratch, arena, &out[wanted[i].index]);
+    status = read_one(engine, keys[wanted[i].index], wanted[i].hash, &scratch, arena,
+                      &out[wanted[i].index]);
   memory_free(wanted);
   bitcask_buffer_release(&scratch);
   return status;

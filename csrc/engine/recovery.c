@@ -465,8 +465,10 @@ static enum bitcask_status sweep_orphans(struct recovery *recovery) {
   if ((count > 0 || recovery->was_stopped) && engine->manifest.file == NULL)
     status = engine_commit(engine, bytes_of(NULL, 0));
   const filename *names = sweep.names.data;
+  /* Asked again: the new manifest may have taken the name of one that a crash left behind. */
   for (size_t i = 0; status == BITCASK_OK && i < count; i++)
-    if (directory->ops->remove(directory, names[i].text) == BITCASK_OK)
+    if (is_orphan(engine, names[i].text) &&
+        directory->ops->remove(directory, names[i].text) == BITCASK_OK)
       recovery->event->orphans++;
   bitcask_buffer_release(&sweep.names);
   if (status == BITCASK_OK && recovery->was_stopped)

@@ -14,10 +14,19 @@ static enum bitcask_status add_version(struct engine *engine, uint64_t version)
   return BITCASK_OK;
 }
 
+/* Writes that are appended and not yet published may have to keep what they supersede. */
+static enum bitcask_status reserve_for_pending(struct engine *engine)
+    REQUIRES(engine->write_lock) {
+  for (struct pending_write *write = engine->pending_first; write != NULL; write = write->next)
+    TRY(keydir_reserve(engine->keydir, write->hash, engine->pending_count, true));
+  return BITCASK_OK;
+}
+
 enum bitcask_status snapshot_take(struct engine *engine, uint64_t *version, uint64_t *count) {
   mutex_lock(&engine->write_lock);
   *version = engine->published_version;
-  enum bitcask_status status = add_version(engine, *version);
+  enum bitcask_status status = reserve_for_pending(engine);
+  if (status == BITCASK_OK) status = add_version(engine, *version);
   if (count != NULL) *count = keydir_count(engine->keydir);
   mutex_unlock(&engine->write_lock);
   return status;

@@ -15,6 +15,7 @@ struct shard {
   uint32_t homes;
   uint32_t tail;
   uint32_t count;
+  uint32_t used_end; /* no entry stands at this slot or behind it; may be too high */
   uint32_t old_count;
   uint32_t old_capacity;
   uint32_t stamp;
@@ -145,6 +146,7 @@ static bool refill(const struct shard *from, struct shard *to) {
     if (next >= end) return false;
     to->slots[next++] = from->slots[i];
   }
+  to->used_end = next;
   return true;
 }
 
@@ -165,18 +167,19 @@ static enum bitcask_status resize(struct keydir *keydir, struct shard *shard, ui
     shard->slots = bigger.slots;
     shard->homes = homes;
     shard->tail = tail;
+    shard->used_end = bigger.used_end;
     shard->stamp++;
     return BITCASK_OK;
   }
 }
 
-/* The last `more` slots are empty: whatever is inserted pushes entries at most that far. */
-static bool tail_has_room(const struct shard *shard, unsigned more) {
+/* The last `more` slots are empty: whatever is inserted pushes entries at most that far. The
+ * bound is kept beside the lock, because the end of the table is a cache line of its own. */
+static bool tail_has_room(struct shard *shard, unsigned more) {
   uint32_t end = slot_count(shard);
-  if (more > end) return false;
-  for (uint32_t i = end - more; i < end; i++)
-    if (shard->slots[i].at != 0) return false;
-  return true;
+  if (end - shard->used_end >= more) return true;
+  while (shard->used_end > 0 && shard->slots[shard->used_end - 1].at == 0) shard->used_end--;
+  return end - shard->used_end >= more;
 }
 
 static enum bitcask_status make_room(struct keydir *keydir, struct shard *shard, unsigned more) {
@@ -205,12 +208,23 @@ static enum bitcask_status make_old_room(struct keydir *keydir, struct shard *sh
   return BITCASK_OK;
 }
 
+/* Only here, where the one who would need it says that he does not: pruning goes on beside
+ * writers who count on room that they reserved. */
+static void give_back_old_room(struct keydir *keydir, struct shard *shard) {
+  if (shard->olds == NULL || shard->old_count > 0) return;
+  atomic_fetch_sub(&keydir->bytes, shard->old_capacity * sizeof *shard->olds);
+  memory_free(shard->olds);
+  shard->olds = NULL;
+  shard->old_capacity = 0;
+}
+
 enum bitcask_status keydir_reserve(struct keydir *keydir, uint64_t hash, unsigned more,
                                    bool keeping) {
   struct shard *shard = shard_of(keydir, hash);
   mutex_lock(&shard->lock);
   enum bitcask_status status = make_room(keydir, shard, more);
   if (status == BITCASK_OK && keeping) status = make_old_room(keydir, shard, more);
+  if (!keeping) give_back_old_room(keydir, shard);
   mutex_unlock(&shard->lock);
   return status;
 }
@@ -228,6 +242,7 @@ void keydir_insert(struct keydir *keydir, uint64_t hash, place at, uint64_t size
   while (slots[empty].at != 0) empty++;
   memmove(&slots[i + 1], &slots[i], (empty - i) * sizeof slots[0]);
   slots[i] = (struct keydir_entry){wanted, (uint32_t)(size / 8), at};
+  if (empty >= shard->used_end) shard->used_end = empty + 1;
   shard->count++;
   shard->stamp++;
   mutex_unlock(&shard->lock);
@@ -387,12 +402,6 @@ static unsigned prune_some(struct keydir *keydir, struct shard *shard,
     }
     segments[taken++] = shard->olds[i].segment;
     shard->olds[i] = shard->olds[--shard->old_count];
-  }
-  if (shard->old_count == 0 && shard->olds != NULL) {
-    atomic_fetch_sub(&keydir->bytes, shard->old_capacity * sizeof *shard->olds);
-    memory_free(shard->olds);
-    shard->olds = NULL;
-    shard->old_capacity = 0;
   }
   mutex_unlock(&shard->lock);
   atomic_fetch_sub(&keydir->old_count, taken);

@@ -101,8 +101,9 @@ void keydir_find(struct keydir *keydir, uint64_t hash, unsigned first,
 void keydir_find_old(struct keydir *keydir, uint64_t hash, uint64_t version, unsigned first,
                      struct keydir_matches *out, struct segment *segments[KEYDIR_MATCHES]);
 
-/* Make room, so that `more` inserts of any hashes in the shard of `hash`, and as many
- * replacements that keep the old entry, cannot fail. */
+/* Make room, so that `more` inserts of any hashes in the shard of `hash` cannot fail, nor, if
+ * `keeping`, as many changes that keep the old entry. Without `keeping` room that was made for
+ * old entries before may be gone. Reserving and changing need outside exclusion. */
 enum bitcask_status keydir_reserve(struct keydir *keydir, uint64_t hash, unsigned more,
                                    bool keeping);
 
