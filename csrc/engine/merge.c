@@ -46,6 +46,7 @@ struct bitcask_merge {
   size_t move_count, move_capacity;
   struct tombstones tombstones;
   uint64_t oldest_put_outside;
+  uint64_t dropped_version; /* the highest of a record that is not copied */
 
   /* copy */
   size_t current_input;
@@ -285,6 +286,7 @@ static enum bitcask_status plan(struct bitcask_merge *merge) {
   TRY(collect_moves(merge));
   TRY(decide_tombstones(merge));
   merge->current_input = 0;
+  merge->dropped_version = 0;
   atomic_store(&merge->bytes_done, 0);
   merge->report = (struct bitcask_merge_report){
       .segments_in = merge->input_count, .segments_damaged = merge->report.segments_damaged};
@@ -344,11 +346,17 @@ static enum bitcask_status copy_record(struct bitcask_merge *merge, const struct
   return hint_append_entry(&output->hint, &entry);
 }
 
+static void drop_record(struct bitcask_merge *merge, uint64_t *counter) {
+  uint64_t version = merge->scan.record.version;
+  if (version > merge->dropped_version) merge->dropped_version = version;
+  ++*counter;
+}
+
 static enum bitcask_status handle_tombstone(struct bitcask_merge *merge) {
   const struct record *record = &merge->scan.record;
   if (!tombstones_is_needed(&merge->tombstones, record->key, record->version,
                             merge->oldest_put_outside)) {
-    merge->report.tombstones_dropped++;
+    drop_record(merge, &merge->report.tombstones_dropped);
     return BITCASK_OK;
   }
   struct segment *into = NULL;
@@ -364,7 +372,7 @@ static enum bitcask_status handle_put(struct bitcask_merge *merge) {
   bool is_last = merge->next_move == input->first_move + input->move_count;
   struct move *move = is_last ? NULL : &merge->moves[merge->next_move];
   if (move == NULL || place_offset(move->from) != merge->scan.offset) {
-    merge->report.records_dropped++;
+    drop_record(merge, &merge->report.records_dropped);
     return BITCASK_OK;
   }
   struct segment *into = NULL;
@@ -481,6 +489,8 @@ static enum bitcask_status commit_edit(struct bitcask_merge *merge) {
     status = edit_append_removed(&items, merge->inputs[i].segment->facts.id);
   for (size_t i = 0; status == BITCASK_OK && i < merge->output_count; i++)
     status = edit_append_facts(&items, EDIT_SEALED, &merge->outputs[i].segment->facts);
+  if (status == BITCASK_OK && merge->dropped_version > 0)
+    status = edit_append_dropped(&items, merge->dropped_version);
   if (status == BITCASK_OK)
     status = engine_commit(merge->engine, bytes_of(items.data, items.size));
   bitcask_buffer_release(&items);

@@ -15,6 +15,8 @@
  *   'C'  facts: the active segment, as it was when the store was closed
  *   'S'  facts: this segment is sealed (the active one, or an output of a merge)
  *   'R'  id u64: this segment is no longer part of the store
+ *   'D'  version u64: a merge has dropped records up to this version; what is on disk tells
+ *        all writes only after it
  *
  * Facts, 11 u64: id, length, records, tombstones, tombstone bytes, min version, max version,
  * min put version, digest, created ms, sealed ms; then u8 flags.
@@ -52,13 +54,15 @@ enum edit_tag {
   EDIT_ACTIVE = 'A',
   EDIT_CLOSED = 'C',
   EDIT_SEALED = 'S',
-  EDIT_REMOVED = 'R'
+  EDIT_REMOVED = 'R',
+  EDIT_DROPPED = 'D'
 };
 
 /* One item, as it is read back. */
 struct edit_item {
   enum edit_tag tag;
   uint64_t id; /* ACTIVE, REMOVED */
+  uint64_t version; /* DROPPED */
   uint64_t next_id, last_version; /* NUMBERS */
   struct segment_facts facts;     /* CLOSED, SEALED */
 };
@@ -70,6 +74,7 @@ enum bitcask_status edit_append_numbers(struct bitcask_buffer *payload, uint64_t
                                         uint64_t last_version);
 enum bitcask_status edit_append_active(struct bitcask_buffer *payload, uint64_t id);
 enum bitcask_status edit_append_removed(struct bitcask_buffer *payload, uint64_t id);
+enum bitcask_status edit_append_dropped(struct bitcask_buffer *payload, uint64_t version);
 enum bitcask_status edit_append_facts(struct bitcask_buffer *payload, enum edit_tag tag,
                                       const struct segment_facts *facts);
 

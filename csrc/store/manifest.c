@@ -77,6 +77,7 @@ static enum bitcask_status apply_item(struct manifest_state *state, const struct
       state->sealed_count = 0;
       state->active = 0;
       state->is_closed = false;
+      state->dropped_version = 0;
       return BITCASK_OK;
     case EDIT_NUMBERS:
       state->next_id = item->next_id;
@@ -85,6 +86,9 @@ static enum bitcask_status apply_item(struct manifest_state *state, const struct
     case EDIT_ACTIVE:
       state->active = item->id;
       state->is_closed = false;
+      return BITCASK_OK;
+    case EDIT_DROPPED:
+      if (item->version > state->dropped_version) state->dropped_version = item->version;
       return BITCASK_OK;
     case EDIT_CLOSED:
       state->active = item->facts.id;
@@ -111,6 +115,7 @@ static enum bitcask_status encode_full(const struct manifest_state *state,
                                        struct bitcask_buffer *payload) {
   TRY(edit_append_full(payload));
   TRY(edit_append_numbers(payload, state->next_id, state->last_version));
+  if (state->dropped_version > 0) TRY(edit_append_dropped(payload, state->dropped_version));
   for (size_t i = 0; i < state->sealed_count; i++)
     TRY(edit_append_facts(payload, EDIT_SEALED, &state->sealed[i]));
   if (state->active != 0 && state->is_closed)
