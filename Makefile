@@ -53,9 +53,9 @@ $(B)/libbitcask.a: $(OBJECTS)
 $(B)/libbitcask.so: $(OBJECTS)
 	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) -shared -pthread -Wl,-soname,libbitcask.so.1 -o $@ $^ $(LDFLAGS)
 
-$(B)/bitcask/core.so: $(OBJECTS) $(BIND_OBJECTS)
+$(B)/bitcask/core.so: $(OBJECTS) $(BIND_OBJECTS) | csrc/bind/core.map
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LIBFLAG) -pthread -o $@ $^ $(LDFLAGS)
+	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LIBFLAG) -pthread -Wl,--version-script=csrc/bind/core.map -o $@ $^ $(LDFLAGS)
 
 -include $(OBJECTS:.o=.d) $(BIND_OBJECTS:.o=.d)
 

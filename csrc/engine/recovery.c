@@ -19,6 +19,7 @@ struct recovery {
   bool was_started_anew; /* the machine, since the active segment was made */
   bool was_stopped; /* the last session, by a failed flush */
   struct segment_facts seal; /* of the segment that was active; id 0: none is to be sealed */
+  uint64_t newest_known;     /* version that the manifest and its segments tell of */
   uint64_t drop;             /* id of one without a record; 0: none */
 };
 
@@ -380,6 +381,7 @@ static void restore_versions(struct recovery *recovery) {
     if (engine->active->facts.max_version > last) last = engine->active->facts.max_version;
     recovery->event->records += engine->active->facts.records;
   }
+  recovery->newest_known = last;
   if (recovery->is_unclean && recovery->was_started_anew && !engine->is_readonly)
     last += LOST_VERSIONS_MAX;
   atomic_store(&engine->last_version, last);
@@ -442,6 +444,60 @@ static bool is_orphan(struct engine *engine, const char *name) {
   }
 }
 
+/* ---- Is the manifest the newest there was? ---- */
+
+struct unknown_segments {
+  const struct engine *engine;
+  struct bitcask_buffer ids; /* uint64_t */
+};
+
+static void note_unknown(void *context, const char *name) {
+  struct unknown_segments *unknown = context;
+  uint64_t id = 0;
+  if (filename_parse(name, &id) != FILENAME_KIND_SEGMENT || is_of_store(unknown->engine, id)) return;
+  buffer_append(&unknown->ids, bytes_of(&id, sizeof id));
+}
+
+/* What a crash leaves over is no newer than what the manifest tells of: copies that a merge
+ * made, or what it had copied, or a segment without a record. A newer write is one that the
+ * manifest has forgotten. Its first record tells: all those behind it are newer still. */
+static enum bitcask_status check_unknown(struct recovery *recovery, uint64_t id,
+                                         uint64_t newest) {
+  struct engine *engine = recovery->engine;
+  struct segment_facts facts = segment_facts_empty(id, 0);
+  struct segment *segment = NULL;
+  struct segment_scan scan;
+  enum segment_scan_kind kind = SEGMENT_SCAN_END;
+  if (segment_open(engine->directory, engine->manifest.store, &facts, true, &segment) != BITCASK_OK)
+    return BITCASK_OK; /* foreign, or its header was never finished */
+  segment_scan_init(&scan, segment, disk_file_size(segment->file), false);
+  enum bitcask_status status;
+  do {
+    status = segment_scan_next(&scan, &kind);
+  } while (status == BITCASK_OK && kind == SEGMENT_SCAN_DAMAGED);
+  if (status == BITCASK_OK && kind == SEGMENT_SCAN_RECORD && scan.record.version > newest)
+    status = note_problem(recovery, id,
+                          status_fail(BITCASK_CORRUPT,
+                                      "%s: holds writes that the manifest knows nothing of: "
+                                      "it is cut short, or an older one",
+                                      filename_of_segment(id).text));
+  segment_scan_release(&scan);
+  segment_unref(segment);
+  return status;
+}
+
+static enum bitcask_status check_unknown_segments(struct recovery *recovery, uint64_t newest) {
+  struct engine *engine = recovery->engine;
+  struct unknown_segments unknown = {.engine = engine};
+  enum bitcask_status status =
+      engine->directory->ops->list(engine->directory, note_unknown, &unknown);
+  const uint64_t *ids = unknown.ids.data;
+  for (size_t i = 0; status == BITCASK_OK && i < unknown.ids.size / sizeof *ids; i++)
+    status = check_unknown(recovery, ids[i], newest);
+  bitcask_buffer_release(&unknown.ids);
+  return status;
+}
+
 static void note_orphan(void *context, const char *name) {
   struct sweep *sweep = context;
   filename copy;
@@ -497,6 +553,8 @@ static enum bitcask_status recover(struct recovery *recovery) {
   TRY(load_sealed(recovery));
   restore_versions(recovery);
   if (engine->is_readonly) return BITCASK_OK;
+  TRY(check_unknown_segments(recovery, recovery->newest_known));
+  TRY(refuse(recovery));
   TRY(commit_recovery(recovery));
   return sweep_orphans(recovery);
 }
