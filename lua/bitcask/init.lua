@@ -1,0 +1,84 @@
+--- bitcask: a log-structured key/value store that loses nothing.
+--
+--   local bitcask = require "bitcask"
+--   local db <close> = assert(bitcask.open("data/users"))
+--   assert(db:put("ada", "1815"))
+--   print(db:get("ada"))
+--
+-- Misuse raises; the world's failures return nil, message, code. An absent key is nil
+-- alone, and no failure.
+
+local core = require "bitcask.core"
+local hash = require "bitcask.hash"
+local jobs = require "bitcask.job"
+local options = require "bitcask.options"
+require "bitcask.store" -- gives stores their methods
+
+local bitcask = {}
+
+bitcask._VERSION = "bitcask " .. core.version
+
+--- The codes of failures, each under its own name: `code == bitcask.errors.locked`.
+---@type table<string, string>
+bitcask.errors = core.codes
+
+--- xxHash for any use; see bitcask.hash.
+bitcask.hash = hash
+
+local function check_directory(directory)
+  if type(directory) ~= "string" then
+    error(("the name of the directory is a string, not a %s"):format(type(directory)), 3)
+  end
+  if directory == "" then error("the name of the directory is empty", 3) end
+  if directory:find("\0", 1, true) then
+    error("the name of the directory has a zero byte in it", 3)
+  end
+end
+
+--- Open the store in a directory.
+--
+-- `on_event` is called with a table at the end of the call on the store during which, or
+-- before which, something happened; the first may come at the end of `open` itself. An
+-- error in it breaks nothing: it is said with warn(), and the next event is delivered. It
+-- cannot yield. Events, by `kind`:
+--
+--   "recovered"   what opening did: seconds, records, segments, torn_bytes, orphans
+--   "sealed"      segment, bytes
+--   "merging"     segments, bytes
+--   "merged"      report, seconds
+--   "corruption"  file, offset, bytes, message
+--   "error"       code, message: background work that failed
+--
+-- A Lua function as `hash` runs in the calls on the store, cannot yield, and may call the
+-- store but not close it; what it raises, the call raises. Such a store is not shared.
+---@param directory string is made if it is not there, but not its parents
+---@param opts? table the options in bitcask.options: `readonly`, `create`, `sync`,
+--- `segment_size`, `hash`, `verify`, `salvage`, `on_event`
+---@return bitcask.store|nil store
+---@return string? message which file, and why
+---@return string? code "locked", "notfound", "corrupt", "incompatible", "busy", "io",
+--- "nospace", "nomemory". Raises for unknown options and wrong values.
+function bitcask.open(directory, opts)
+  check_directory(directory)
+  return core.cask.open(directory, options.check(options.open, opts, 2))
+end
+
+local kinds = {
+  { name = "store", is_open = core.cask.is_open },
+  { name = "iterator", is_open = core.iterator.is_open },
+  { name = "job", is_open = jobs.is_open },
+}
+
+--- What kind of handle a value is, as io.type tells of files.
+---@param value any
+---@return string|nil kind "store", "iterator", "job", or "closed store" and so on; nil for
+--- anything else
+function bitcask.type(value)
+  for _, kind in ipairs(kinds) do
+    local is_open = kind.is_open(value)
+    if is_open ~= nil then return is_open and kind.name or "closed " .. kind.name end
+  end
+  return nil
+end
+
+return bitcask

@@ -1,0 +1,204 @@
+--- What can be chosen: every option of every call, with its default, its check and the
+-- sentence that explains it. Checking and documentation both come from these tables.
+--
+-- An option is `{default =, unit =, check =, sentence =}`. `check(value)` returns the value
+-- as it is used, or nil and what the option should have been.
+
+local core = require "bitcask.core"
+
+local options = {}
+
+local limits = core.limits
+
+local function boolean(value)
+  if type(value) ~= "boolean" then return nil, "true or false" end
+  return value
+end
+
+local function callable(value)
+  if type(value) ~= "function" then return nil, "a function" end
+  return value
+end
+
+local function text(value)
+  if type(value) ~= "string" then return nil, "a string" end
+  return value
+end
+
+-- A float with an integer's value, like 1e9, is that integer.
+local function integer_between(least, most)
+  local wanted = ("an integer from %d to %d"):format(least, most)
+  return function(value)
+    local integer = type(value) == "number" and math.tointeger(value)
+    if not integer or integer < least or integer > most then return nil, wanted end
+    return integer
+  end
+end
+
+local function one_of(...)
+  local words, quoted = {}, {}
+  for i, word in ipairs { ... } do
+    words[word], quoted[i] = true, ('"%s"'):format(word)
+  end
+  return words, table.concat(quoted, ", ")
+end
+
+local function is_positive(value)
+  return type(value) == "number" and value > 0 and value < math.huge
+end
+
+local sync_words, sync_wanted = one_of("none", "always")
+
+local function sync(value)
+  if sync_words[value] or is_positive(value) then return value end
+  return nil, sync_wanted .. " or a number of seconds above 0"
+end
+
+local hash_names, hash_wanted = one_of("xxh3", "xxh64", "xxh32")
+
+local function hash(value)
+  if hash_names[value] or type(value) == "function" then return value end
+  return nil, hash_wanted .. " or a function"
+end
+
+local on_damage_words, on_damage_wanted = one_of("raise", "skip")
+
+local function on_damage(value)
+  if on_damage_words[value] then return value end
+  return nil, on_damage_wanted
+end
+
+-- A table that policies return; bitcask.plan looks into it.
+local function plan(value)
+  if type(value) ~= "table" then return nil, "a list of segment ids, or of such lists" end
+  return value
+end
+
+local function rate(value)
+  if not is_positive(value) then return nil, "a number of bytes per second above 0" end
+  return math.tointeger(math.ceil(math.min(value, 2 ^ 62)))
+end
+
+--- The options of bitcask.open.
+options.open = {
+  readonly = {
+    default = false,
+    check = boolean,
+    sentence = "never create, write or lock anything in the directory",
+  },
+  create = {
+    default = true,
+    check = boolean,
+    sentence = 'make the store where there is none; false: "notfound"',
+  },
+  sync = {
+    default = "none",
+    unit = "seconds",
+    check = sync,
+    sentence = 'when writes are flushed: "none", "always", or every so many seconds',
+  },
+  segment_size = {
+    default = limits.segment_size_default,
+    unit = "bytes",
+    check = integer_between(limits.segment_size_min, limits.segment_size_max),
+    sentence = "size at which the active segment is sealed and the next begun",
+  },
+  hash = {
+    default = "xxh3",
+    check = hash,
+    sentence = "how keys are placed in memory: a name, or function(key) -> integer",
+  },
+  verify = {
+    default = true,
+    check = boolean,
+    sentence = "check the record's checksum on every read",
+  },
+  salvage = {
+    default = false,
+    check = boolean,
+    sentence = "open, for reading, what is left of a store that would be refused",
+  },
+  on_event = {
+    default = nil,
+    check = callable,
+    sentence = "function(event), told what the store has done and met",
+  },
+}
+
+--- The options of db:pairs and db:keys.
+options.iterate = {
+  prefix = { default = "", check = text, sentence = "only keys that begin so" },
+  on_damage = {
+    default = "raise",
+    check = on_damage,
+    sentence = 'at a damaged record "raise", or "skip" it and report it as an event',
+  },
+}
+
+--- The options of db:merge, which may stand beside the list of a plan.
+options.merge = {
+  segments = { default = nil, check = plan, sentence = "the plan, when not given as a list" },
+  rate = {
+    default = nil,
+    unit = "bytes per second",
+    check = rate,
+    sentence = "read at most so fast",
+  },
+  reason = { default = nil, check = text, sentence = "why; comes back in the report" },
+  progress = {
+    default = nil,
+    check = callable,
+    sentence = "function(p) with p.done, p.total and p.what, called while it works",
+  },
+}
+
+--- The names of a set of options, sorted.
+---@param set table one of the tables of options above
+---@return string[] names
+function options.names(set)
+  local names = {}
+  for name in pairs(set) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return names
+end
+
+--- Check one option; raises where it is unknown or wrong.
+---@param set table one of the tables of options above
+---@param name any the option's name as it was given
+---@param value any
+---@param level integer whose mistake it is, as for error
+---@return any value as it is used
+function options.check_one(set, name, value, level)
+  local option = set[name]
+  if not option then
+    local known = table.concat(options.names(set), ", ")
+    error(("unknown option '%s' (known: %s)"):format(tostring(name), known), level + 1)
+  end
+  local checked, wanted = option.check(value)
+  if wanted then
+    local given = type(value) == "string" and ("%q"):format(value) or tostring(value)
+    error(("option '%s' is %s; it should be %s"):format(name, given, wanted), level + 1)
+  end
+  return checked
+end
+
+--- Check a table of options as a caller gave it.
+---@param set table one of the tables of options above
+---@param given? table nil: none given
+---@param level integer whose mistake it is, as for error
+---@return table checked what was given, and nothing else
+function options.check(set, given, level)
+  local checked = {}
+  if given == nil then return checked end
+  if type(given) ~= "table" then
+    error(("options should be a table, not a %s"):format(type(given)), level + 1)
+  end
+  for name, value in pairs(given) do
+    checked[name] = options.check_one(set, name, value, level + 1)
+  end
+  return checked
+end
+
+return options

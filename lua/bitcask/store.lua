@@ -1,0 +1,258 @@
+--- What a store answers to. Most of it is the core's own; what is made of several of its
+-- calls is here.
+--
+-- On every call: misuse raises (wrong types, a closed store, a store that came through a
+-- fork); what goes wrong outside returns nil, message, code, where code is one of
+-- bitcask.errors.
+
+local core = require "bitcask.core"
+local jobs = require "bitcask.job"
+local merging = require "bitcask.merging"
+local options = require "bitcask.options"
+
+local cask, iterator = core.cask, core.iterator
+
+--- An open store. Closes itself at the end of a `local db <close>`, raising there what
+-- db:close would return, unless an error is on its way already; and when it is collected.
+---@class bitcask.store
+local store = cask.methods
+
+--- Store `value` under `key`.
+---@param key string up to 65535 bytes, any
+---@param value string up to 2^32-1 bytes, any
+---@param opts? table there are none yet
+---@return integer|nil version of this write: unique, and higher than any before
+---@return string? message
+---@return string? code "nospace", "toolarge", "readonly", "io", "stopped", "nomemory"
+store.put = cask.put
+
+--- The value of a key.
+---@param key string
+---@return string|nil value nil alone: there is none
+---@return integer|string? version or message
+---@return string? code "corrupt", "io", "nomemory"
+store.get = cask.get
+
+--- Whether there is such a key. Reads no value.
+---@param key string
+---@return boolean|nil is_there
+---@return string? message
+---@return string? code
+store.has = cask.has
+
+--- Delete a key.
+---@param key string
+---@param opts? table there are none yet
+---@return integer|boolean|nil version of the tombstone; false where there was no such key
+---@return string? message
+---@return string? code as for put
+store.delete = cask.delete
+
+--- What is known of a key without reading its value.
+---@param key string
+---@return table|nil stat `version`, `size` (bytes of the value), `expires` (seconds since
+--- 1970; nil: never), `segment` (id), `offset` (bytes into that segment); nil alone: no key
+---@return string? message
+---@return string? code
+store.stat = cask.stat
+
+--- The values of many keys, read in the order in which they stand in the files.
+---@param keys string[]
+---@return table<string, string>|nil values what is absent is not in it
+---@return string? message where any of the keys could not be read
+---@return string? code as for get
+store.get_many = cask.get_many
+
+--- The number of keys; `#db` is the same.
+---@return integer count
+store.count = cask.count
+
+--- Flush: every write that returned before is on stable storage.
+---@return boolean|nil ok true
+---@return string? message
+---@return string? code "io", "nospace", "stopped"
+store.sync = cask.sync
+
+--- Seal the active segment now, so that it can be merged.
+---@return integer|boolean|nil id of that segment; false where nothing was written since the
+--- last
+---@return string? message
+---@return string? code as for put
+store.seal = cask.seal
+
+--- Move a store opened with `readonly` forward to what the writer has written since.
+-- Iterators keep their view. Elsewhere it does nothing.
+---@return boolean|nil ok true
+---@return string? message
+---@return string? code
+store.refresh = cask.refresh
+
+--- The store's figures, all numbers, as they are now or since it was opened: `keys`,
+-- `bytes`, `live_bytes`, `dead_bytes`, `segments`, `open_files`, `keydir_bytes`, `gets`,
+-- `puts`, `deletes`, `merges`, `syncs`, `snapshots`, `version`, and more.
+---@return table<string, integer>|nil stats
+---@return string? message
+---@return string? code
+store.stats = cask.stats
+
+--- Close the store, and its iterators and jobs with it. Everything is given back whatever
+-- is returned. Closing twice is harmless; any other call afterwards raises.
+---@return boolean|nil ok true
+---@return string? message the last flush failed
+---@return string? code "io", "nospace", "stopped"
+store.close = cask.close
+
+-- Raise at the caller of the method, not in it.
+local function check_open(db)
+  local ok, message = pcall(cask.count, db)
+  if not ok then error(message, 3) end
+end
+
+-- ---- Iteration -----------------------------------------------------------------------
+
+-- Raise at the caller of the function that returns with this.
+local function raise_there(ok, ...)
+  if ok then return ... end
+  error((...), 2)
+end
+
+local function iterate(db, opts, keys_only)
+  local checked = options.check(options.iterate, opts, 3)
+  local skip = checked.on_damage == "skip"
+  return pcall(iterator.open, db, checked.prefix or "", keys_only, skip)
+end
+
+--- Iterate over the pairs: `for key, value, version in db:pairs() do ... end`, in no order
+-- that could be relied on, over the store as it is now: nothing written, sealed or merged
+-- meanwhile changes what comes. Leaving the loop gives its resources back. `pairs(db)` does
+-- the same, except that after a `break` they come back when the iterator is collected.
+---@param opts? table `prefix`: only keys that begin so; `on_damage`: "raise" (the default)
+--- at a damaged record, or "skip" it and report it as an event
+---@return function next raises what fails
+---@return userdata iterator has `close`
+---@return nil
+---@return userdata closing
+function store:pairs(opts)
+  return raise_there(iterate(self, opts, false))
+end
+
+--- Iterate over the keys alone, reading no values: `for key in db:keys() do ... end`.
+---@param opts? table as for pairs
+---@return function next
+---@return userdata iterator
+---@return nil
+---@return userdata closing
+function store:keys(opts)
+  return raise_there(iterate(self, opts, true))
+end
+
+-- ---- The store as a table ------------------------------------------------------------
+
+local function check_key(key)
+  if type(key) ~= "string" then
+    error("a key should be a string, got " .. (math.type(key) or type(key)), 3)
+  end
+end
+
+local function check_value(value)
+  if type(value) ~= "string" then
+    error("a value should be a string, got " .. (math.type(value) or type(value)), 3)
+  end
+end
+
+--- The store in the clothes of a table: `t[k]`, `t[k] = v`, `t[k] = nil`, `pairs(t)`, and
+-- `#t` for the number of keys. What fails is raised. Functions that go past metamethods,
+-- `next` and `rawget` among them, see an empty table.
+---@return table<string, string> proxy
+function store:table()
+  check_open(self)
+  local db = self
+  local metatable = { __name = "bitcask table", __metatable = "bitcask table" }
+  function metatable.__index(_, key)
+    check_key(key)
+    local value, message, code = cask.get(db, key)
+    if code then error(message, 2) end
+    return value
+  end
+  function metatable.__newindex(_, key, value)
+    check_key(key)
+    local version, message
+    if value == nil then
+      version, message = cask.delete(db, key)
+    else
+      check_value(value)
+      version, message = cask.put(db, key, value)
+    end
+    if version == nil then error(message, 2) end
+  end
+  function metatable.__pairs()
+    return raise_there(iterate(db, nil, false))
+  end
+  function metatable.__len()
+    return cask.count(db)
+  end
+  return setmetatable({}, metatable)
+end
+
+-- ---- Segments and merging ------------------------------------------------------------
+
+--- The store as policies see it.
+---@return table|nil description `segments` (sealed, oldest first), `active` (the segment
+--- being written, or nil), `bytes`, `live_bytes`, `dead_bytes` (of all, the active one
+--- included), `keys`, `now` (seconds since 1970). A segment: `id`, `bytes`, `live_bytes`,
+--- `dead_bytes`, `records`, `live_records`, `tombstones`, `expired_bytes`, `min_version`,
+--- `max_version`, `created`, `sealed` (seconds since 1970), `pinned` (held by readers),
+--- `damaged` (a merge met damage in it), `active`
+---@return string? message
+---@return string? code
+function store:segments()
+  check_open(self)
+  local all, message, code = cask.segments(self)
+  if not all then return nil, message, code end
+  local description = {
+    segments = {}, bytes = 0, live_bytes = 0, dead_bytes = 0,
+    keys = cask.count(self), now = core.now(),
+  }
+  for _, segment in ipairs(all) do
+    if segment.active then
+      description.active = segment
+    else
+      table.insert(description.segments, segment)
+    end
+    for _, figure in ipairs { "bytes", "live_bytes", "dead_bytes" } do
+      description[figure] = description[figure] + segment[figure]
+    end
+  end
+  return description
+end
+
+--- Merge now, and wait. Reads and writes may go on meanwhile: from `progress`, and in other
+-- threads and states.
+---@param plan? table a list of ids of sealed segments (one merge), or a list of such lists
+--- (several, one after the other); beside the list, or alone: `segments` (the same list),
+--- `rate` (bytes per second), `reason` (text), `progress` (function(p), with `p.done`,
+--- `p.total`, `p.what`). nil: every sealed segment with anything to drop; {}: nothing
+---@return table|nil report `segments_in`, `segments_out`, `bytes_read`, `bytes_written`,
+--- `records_kept`, `records_dropped`, `tombstones_kept`, `tombstones_dropped`,
+--- `segments_damaged`, `seconds`; of several merges the sum, and each in `merges`
+---@return string? message of several merges, those before are committed
+---@return string? code "busy", "readonly", "io", "nospace", "corrupt", "stopped"
+--- Raises where the plan names segments that are not there or not sealed, and what
+--- `progress` raises; the merge is then undone.
+function store:merge(plan)
+  check_open(self)
+  jobs.settle(self)
+  return merging.now(self, plan, 1) -- 1: a tail call leaves no frame of this function
+end
+
+--- Start merging on a thread of the engine's. The job goes on even when it is dropped.
+---@param plan? table as for merge, without `progress`
+---@return bitcask.job|nil job
+---@return string? message
+---@return string? code as for merge
+function store:merge_async(plan)
+  check_open(self)
+  return jobs.start(self, plan, 1)
+end
+
+return store

@@ -1,0 +1,56 @@
+rockspec_format = "3.0"
+package = "bitcask"
+version = "1.0.0-1"
+source = {
+  url = "git+https://github.com/bitcask/bitcask.git",
+  tag = "v1.0.0",
+}
+description = {
+  summary = "A crash-safe log-structured key/value store",
+  detailed = [[
+Bitcask keeps every write in append-only files and one entry per key in memory: a write is
+one append, a read at most one disk access. Crashes and power cuts lose nothing that was
+promised, merging reclaims space while reads and writes go on, and damage is reported,
+never returned. The engine is C11; this is its Lua module.]],
+  homepage = "https://github.com/bitcask/bitcask",
+  license = "MIT",
+  labels = { "database", "kv", "storage" },
+}
+dependencies = {
+  "lua >= 5.4, < 5.5",
+}
+external_dependencies = {
+  XXHASH = { header = "xxhash.h" },
+}
+build = {
+  type = "make",
+  build_target = "build/rock/bitcask/core.so",
+  build_variables = {
+    B = "build/rock",
+    CFLAGS = "$(CFLAGS)",
+    LIBFLAG = "$(LIBFLAG)",
+    LUA = "$(LUA)",
+    LUA_INCDIR = "$(LUA_INCDIR)",
+    XXHASH_INCDIR = "$(XXHASH_INCDIR)",
+  },
+  install_pass = false,
+  install = {
+    lib = {
+      ["bitcask.core"] = "build/rock/bitcask/core.so",
+    },
+    lua = {
+      ["bitcask.init"] = "lua/bitcask/init.lua",
+      ["bitcask.hash"] = "lua/bitcask/hash.lua",
+      ["bitcask.job"] = "lua/bitcask/job.lua",
+      ["bitcask.merging"] = "lua/bitcask/merging.lua",
+      ["bitcask.options"] = "lua/bitcask/options.lua",
+      ["bitcask.plan"] = "lua/bitcask/plan.lua",
+      ["bitcask.store"] = "lua/bitcask/store.lua",
+    },
+  },
+  copy_directories = { "docs", "examples" },
+}
+test = {
+  type = "command",
+  script = "spec/run.lua",
+}
