@@ -1,0 +1,472 @@
+local bitcask = require "bitcask"
+local contents = require "spec.support.contents"
+local scratch = require "spec.support.scratch"
+
+local report_fields = {
+  "segments_in", "segments_out", "bytes_read", "bytes_written", "records_kept",
+  "records_dropped", "tombstones_kept", "tombstones_dropped", "seconds",
+}
+
+describe("merging", function()
+  local path, db, expected
+
+  -- Sealed segments of a few records each, most of which are dead.
+  before_each(function()
+    path, expected = scratch.path(), {}
+    db = assert(bitcask.open(path, { segment_size = 1024 }))
+    for i = 1, 100 do
+      local key, value = "k" .. i % 10, ("v%d "):format(i):rep(20)
+      assert(db:put(key, value))
+      expected[key] = value
+    end
+    assert(db:seal() ~= nil)
+  end)
+
+  after_each(function()
+    db:close()
+    scratch.clean()
+  end)
+
+  it("without a plan takes every sealed segment with anything to drop", function()
+    local before = db:segments()
+    local report = assert(db:merge())
+    for _, field in ipairs(report_fields) do
+      assert.is_number(report[field], field)
+    end
+    assert.is_truthy(report.segments_in >= 2)
+    assert.is_truthy(report.segments_in > report.segments_out)
+    assert.equals(90, report.records_dropped)
+    assert.is_truthy(report.bytes_written < report.bytes_read)
+    local after = db:segments()
+    assert.equals(0, after.dead_bytes)
+    assert.equals(before.live_bytes, after.live_bytes)
+    contents.check(db, expected)
+  end)
+
+  it("leaves what it should after reopening", function()
+    assert(db:merge())
+    db:close()
+    db = assert(bitcask.open(path))
+    contents.check(db, expected)
+  end)
+
+  it("has nothing to do a second time", function()
+    assert(db:merge())
+    local report = assert(db:merge())
+    assert.equals(0, report.segments_in)
+    assert.equals(0, report.bytes_read)
+  end)
+
+  it("gives the space back", function()
+    local before = scratch.size(path)
+    assert(db:merge())
+    assert.is_truthy(scratch.size(path) < before / 2)
+  end)
+
+  it("takes the segments of a plan, and no others", function()
+    local sealed = contents.sealed(db)
+    local report = assert(db:merge { sealed[2], sealed[3] })
+    assert.equals(2, report.segments_in)
+    local left = {}
+    for _, id in ipairs(contents.sealed(db)) do
+      left[id] = true
+    end
+    assert.is_nil(left[sealed[2]])
+    assert.is_nil(left[sealed[3]])
+    assert.is_truthy(left[sealed[1]])
+    assert.is_truthy(left[sealed[4]])
+    contents.check(db, expected)
+  end)
+
+  it("takes a plan of several merges, one after the other", function()
+    local sealed = contents.sealed(db)
+    local report = assert(db:merge { { sealed[1], sealed[2] }, {}, { sealed[4] } })
+    assert.equals(3, report.segments_in)
+    assert.equals(2, #report.merges)
+    assert.equals(2, report.merges[1].segments_in)
+    assert.equals(1, report.merges[2].segments_in)
+    for _, field in ipairs(report_fields) do
+      assert.equals(report.merges[1][field] + report.merges[2][field], report[field], field)
+    end
+    contents.check(db, expected)
+  end)
+
+  it("takes the plan as an option too, with rate, reason and progress", function()
+    local sealed, told = contents.sealed(db), {}
+    local report = assert(db:merge {
+      segments = { sealed[1], sealed[2] },
+      rate = 1e9,
+      reason = "a spec wants it",
+      progress = function(p) told[#told + 1] = p end,
+    })
+    assert.equals(2, report.segments_in)
+    assert.equals("a spec wants it", report.reason)
+    assert.is_truthy(#told >= 1)
+    local last = told[#told]
+    assert.equals(last.total, last.done)
+    assert.is_string(last.what)
+    contents.check(db, expected)
+  end)
+
+  it("takes the ids beside the options", function()
+    local sealed = contents.sealed(db)
+    assert.equals(1, assert(db:merge { sealed[1], rate = 1e9, reason = "why" }).segments_in)
+  end)
+
+  it("of an empty plan does nothing", function()
+    local before = contents.sealed(db)
+    assert.equals(0, assert(db:merge {}).segments_in)
+    assert.equals(0, assert(db:merge { segments = {} }).segments_in)
+    assert.same(before, contents.sealed(db))
+  end)
+
+  it("lets progress read and write the store", function()
+    local wrote = 0
+    assert(db:merge {
+      progress = function()
+        wrote = wrote + 1
+        for key, value in pairs(expected) do
+          assert.equals(value, (db:get(key)))
+        end
+        assert(db:put("k1", "while merging " .. wrote))
+        expected.k1 = "while merging " .. wrote
+        assert(db:delete "k2" ~= nil)
+        expected.k2 = nil
+      end,
+    })
+    assert.is_truthy(wrote >= 1)
+    contents.check(db, expected)
+    db:close()
+    db = assert(bitcask.open(path))
+    contents.check(db, expected)
+  end)
+
+  it("undone by an error in progress leaves the store as it was", function()
+    local before = contents.sealed(db)
+    local big <close> = assert(bitcask.open(scratch.path(), { segment_size = 1 << 20 }))
+    for i = 1, 60 do
+      assert(big:put("k" .. i % 40, ("v"):rep(100000)))
+    end
+    local ids = contents.sealed(big)
+    local ok, message = pcall(big.merge, big, {
+      progress = function() error("enough of it", 0) end,
+    })
+    assert.is_false(ok)
+    assert.equals("enough of it", message)
+    assert.same(ids, contents.sealed(big))
+    assert(big:merge())
+    assert.same(before, contents.sealed(db))
+  end)
+
+  it("may be watched from a coroutine that yields", function()
+    local steps = 0
+    local merge = coroutine.wrap(function()
+      return db:merge { progress = coroutine.yield }
+    end)
+    local result = merge()
+    while result.what do
+      steps = steps + 1
+      result = merge()
+    end
+    assert.is_truthy(steps >= 1)
+    assert.is_truthy(result.segments_in >= 2)
+  end)
+
+  it("survives that progress closes the store", function()
+    local ok = pcall(db.merge, db, { progress = function() db:close() end })
+    local _ = ok
+    db = assert(bitcask.open(path))
+    contents.check(db, expected)
+  end)
+
+  for what, plan in pairs {
+    ["a segment that is not there"] = { 999999 },
+    ["the id 0"] = { 0 },
+    ["a negative id"] = { -1 },
+    ["a fraction"] = { 1.5 },
+    ["not a number"] = { 0 / 0 },
+    ["an id as text"] = { "1" },
+    ["lists and ids mixed"] = { { 1 }, 2 },
+    ["a boolean"] = { true },
+    ["a number instead of a plan"] = 5,
+    ["an unknown field"] = { rat = 5 },
+    ["a rate of nothing"] = { rate = 0 },
+    ["a rate that is no number"] = { rate = "fast" },
+    ["a progress that is no function"] = { progress = true },
+    ["a list in a list in a list"] = { { { 1 } } },
+  } do
+    it("raises for " .. what .. ", and harms nothing", function()
+      local before = contents.sealed(db)
+      assert.has_error(function() db:merge(plan) end)
+      assert.has_error(function() db:merge_async(plan) end)
+      assert.same(before, contents.sealed(db))
+      contents.check(db, expected)
+    end)
+  end
+
+  it("raises for the active segment, a segment named twice, and one merged before", function()
+    assert(db:put("a", "1"))
+    local active = assert(db:segments().active).id
+    local sealed = contents.sealed(db)
+    assert.has_error(function() db:merge { active } end)
+    assert.has_error(function() db:merge { sealed[1], sealed[1] } end)
+    assert.has_error(function() db:merge { { sealed[1] }, { sealed[1] } } end)
+    assert.has_error(function() db:merge { { sealed[1] }, { active } } end)
+    assert.same(sealed, contents.sealed(db))
+    assert(db:merge { sealed[1] })
+    assert.has_error(function() db:merge { sealed[1] } end)
+  end)
+
+  it("raises for segments given both ways", function()
+    assert.has_error(function() db:merge { 1, segments = { 1 } } end)
+  end)
+end)
+
+describe("a job", function()
+  local path, db, expected
+
+  before_each(function()
+    path, expected = scratch.path(), {}
+    db = assert(bitcask.open(path, { segment_size = 1 << 16 }))
+    for i = 1, 2000 do
+      local key, value = "k" .. i % 300, ("v%d "):format(i):rep(50)
+      assert(db:put(key, value))
+      expected[key] = value
+    end
+    assert(db:seal() ~= nil)
+  end)
+
+  after_each(function()
+    db:close()
+    scratch.clean()
+  end)
+
+  it("merges while the store is read and written", function()
+    local job <close> = assert(db:merge_async())
+    for i = 1, 300 do
+      local key = "k" .. i % 300
+      assert.equals(expected[key], (db:get(key)))
+      assert(db:put(key, "new" .. i))
+      expected[key] = "new" .. i
+    end
+    local report = assert(job:wait())
+    assert.is_truthy(report.segments_in >= 2)
+    contents.check(db, expected)
+    db:close()
+    db = assert(bitcask.open(path))
+    contents.check(db, expected)
+  end)
+
+  it("tells its progress", function()
+    local job <close> = assert(db:merge_async())
+    local progress
+    repeat
+      progress = job:progress()
+      assert.is_truthy(progress.done <= progress.total)
+      assert.is_string(progress.what)
+    until progress.finished
+    assert.equals(progress.total, progress.done)
+    assert(job:wait())
+    assert.is_true(job:progress().finished)
+  end)
+
+  it("answers wait again and again", function()
+    local job <close> = assert(db:merge_async())
+    local report = assert(job:wait())
+    assert.same(report, job:wait())
+  end)
+
+  it("cancelled undoes what is not committed, and says so", function()
+    local before = contents.sealed(db)
+    local job <close> = assert(db:merge_async { rate = 1000 })
+    assert.is_true(job:cancel())
+    local report, message, code = job:wait()
+    assert.is_nil(report)
+    assert.is_string(message)
+    assert.equals("cancelled", code)
+    assert.same(before, contents.sealed(db))
+    contents.check(db, expected)
+    assert(db:merge())
+    contents.check(db, expected)
+  end)
+
+  it("cancelled is finished for those who only ask for its progress", function()
+    local job <close> = assert(db:merge_async { rate = 1000 })
+    job:cancel()
+    while not job:progress().finished do
+      os.execute "sleep 0.01"
+    end
+    assert.equals("cancelled", (select(3, job:wait())))
+    assert.matches("done", tostring(job))
+  end)
+
+  it("closed while it runs is cancelled", function()
+    local before = contents.sealed(db)
+    do
+      local job <close> = assert(db:merge_async { rate = 1000 })
+      assert.equals("job", bitcask.type(job))
+    end
+    assert.same(before, contents.sealed(db))
+    assert(db:merge())
+  end)
+
+  it("makes another merge busy", function()
+    local job <close> = assert(db:merge_async { rate = 1000 })
+    assert.equals("busy", (select(3, db:merge())))
+    assert.equals("busy", (select(3, db:merge_async())))
+    job:cancel()
+    job:wait()
+    assert(db:merge())
+  end)
+
+  it("goes on when it is dropped", function()
+    assert(db:merge_async())
+    collectgarbage()
+    collectgarbage()
+    local merges
+    for _ = 1, 1000 do
+      merges = db:stats().merges
+      if merges > 0 then break end
+      os.execute "sleep 0.01"
+    end
+    assert.equals(1, merges)
+    assert(db:merge())
+    contents.check(db, expected)
+  end)
+
+  it("ends with its store", function()
+    local job = assert(db:merge_async { rate = 1000 })
+    db:close()
+    assert.has_error(function() job:progress() end)
+    assert.has_error(function() job:wait() end)
+    assert.is_true(job:close())
+    db = assert(bitcask.open(path))
+    contents.check(db, expected)
+  end)
+
+  it("does several merges of a plan, one after the other", function()
+    local sealed = contents.sealed(db)
+    local job <close> = assert(db:merge_async { { sealed[1], sealed[2] }, { sealed[3] } })
+    local report = assert(job:wait())
+    assert.equals(3, report.segments_in)
+    assert.equals(2, #report.merges)
+    contents.check(db, expected)
+  end)
+
+  it("cancelled between the merges of a plan does no more of them", function()
+    local sealed = contents.sealed(db)
+    local job <close> = assert(db:merge_async { { sealed[1] }, { sealed[2] }, rate = 1000 })
+    job:cancel()
+    assert.equals("cancelled", (select(3, job:wait())))
+    local left = {}
+    for _, id in ipairs(contents.sealed(db)) do
+      left[id] = true
+    end
+    assert.is_true(left[sealed[2]])
+  end)
+
+  it("of an empty plan is done at once", function()
+    local job <close> = assert(db:merge_async {})
+    assert.is_true(job:progress().finished)
+    assert.equals(0, assert(job:wait()).segments_in)
+  end)
+
+  it("takes no progress function", function()
+    assert.has_error(function() db:merge_async { progress = print } end)
+  end)
+end)
+
+describe("the description of a store", function()
+  local db
+
+  before_each(function()
+    db = assert(bitcask.open(scratch.path(), { segment_size = 512 }))
+  end)
+
+  after_each(function()
+    db:close()
+    scratch.clean()
+  end)
+
+  it("of an empty one is empty", function()
+    local description = db:segments()
+    assert.same({}, description.segments)
+    assert.equals(0, description.bytes)
+    assert.equals(0, description.keys)
+  end)
+
+  it("has the sealed segments, oldest first, and the active one apart", function()
+    for i = 1, 40 do
+      assert(db:put("k" .. i % 30, ("v"):rep(50)))
+    end
+    local before = os.time()
+    local description = db:segments()
+    assert.is_truthy(#description.segments > 2)
+    assert.equals(30, description.keys)
+    assert.is_truthy(math.abs(description.now - before) < 10)
+    local all = table.move(description.segments, 1, #description.segments, 1, {})
+    if description.active then all[#all + 1] = description.active end
+    local sums, version = { bytes = 0, live_bytes = 0, dead_bytes = 0, live_records = 0 }, 0
+    for _, segment in ipairs(all) do
+      assert.equals("integer", math.type(segment.id))
+      assert.is_truthy(segment.min_version > version)
+      assert.is_truthy(segment.max_version >= segment.min_version)
+      version = segment.max_version
+      assert.is_truthy(segment.live_records <= segment.records)
+      assert.is_truthy(segment.live_bytes <= segment.bytes)
+      assert.is_truthy(math.abs(segment.created - before) < 10)
+      assert.is_boolean(segment.pinned)
+      for name in pairs(sums) do
+        sums[name] = sums[name] + segment[name]
+      end
+    end
+    for _, segment in ipairs(description.segments) do
+      assert.is_truthy(segment.sealed >= segment.created)
+    end
+    assert.equals(30, sums.live_records)
+    for _, name in ipairs { "bytes", "live_bytes", "dead_bytes" } do
+      assert.equals(sums[name], description[name])
+    end
+  end)
+
+  it("tells which segments readers hold", function()
+    for i = 1, 20 do
+      assert(db:put("k" .. i, ("v"):rep(100)))
+    end
+    local function pinned()
+      local count = 0
+      for _, segment in ipairs(db:segments().segments) do
+        if segment.pinned then count = count + 1 end
+      end
+      return count
+    end
+    for _ in db:pairs() do
+      assert.is_truthy(pinned() > 0)
+      break
+    end
+    -- What works in the background after a rotation reads segments, too, for a moment.
+    for _ = 1, 1000 do
+      if pinned() == 0 then break end
+      os.execute "sleep 0.01"
+    end
+    assert.equals(0, pinned())
+  end)
+
+  it("feeds a policy, whose plan merges", function()
+    local function stale_first(store)
+      local plan = {}
+      for _, segment in ipairs(store.segments) do
+        if segment.dead_bytes > 0.5 * segment.bytes then plan[#plan + 1] = segment.id end
+      end
+      return plan
+    end
+    assert.equals(0, assert(db:merge(stale_first(db:segments()))).segments_in)
+    for i = 1, 100 do
+      assert(db:put("k" .. i % 5, ("v"):rep(50)))
+    end
+    local report = assert(db:merge(stale_first(db:segments())))
+    assert.is_truthy(report.segments_in > 0)
+    assert.same({}, stale_first(db:segments()))
+    assert.equals(5, db:count())
+  end)
+end)

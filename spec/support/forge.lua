@@ -1,0 +1,84 @@
+--- Reading and writing the bytes of a store's files as docs/format.md has them, for specs that
+-- damage them on purpose, or make up files whose checks are good and whose content is not.
+
+local hash = require "bitcask.hash"
+
+local forge = {}
+
+local header_size = 64
+
+local function low32(value)
+  return value & 0xFFFFFFFF
+end
+
+--- The bytes with some of them replaced: `with` stands at `offset`, counted from 0.
+function forge.patch(bytes, offset, with)
+  return bytes:sub(1, offset) .. with .. bytes:sub(offset + #with + 1)
+end
+
+--- The bytes with one of them changed: exclusive or with `mask`.
+function forge.flip(bytes, offset, mask)
+  return forge.patch(bytes, offset, string.char(bytes:byte(offset + 1) ~ mask))
+end
+
+local function parse_record(bytes, offset)
+  if offset + 28 > #bytes then return nil end
+  local check, value_check, version, value_size, key_size, flags, mark =
+    ("<I4I4i8I4I2I1I1"):unpack(bytes, offset + 1)
+  if mark ~= 0xB5 then return nil end
+  local key_at = offset + (flags & 2 ~= 0 and 36 or 28)
+  local bare = key_at + key_size + value_size - offset
+  return {
+    offset = offset, check = check, value_check = value_check, version = version,
+    flags = flags, key = bytes:sub(key_at + 1, key_at + key_size), key_at = key_at,
+    value_at = key_at + key_size, value_size = value_size, bare_size = bare,
+    size = (bare + 7) // 8 * 8, is_tombstone = flags & 1 ~= 0,
+  }
+end
+
+--- The records of an undamaged segment, in file order.
+function forge.records(bytes)
+  local records, offset = {}, header_size
+  while true do
+    local record = parse_record(bytes, offset)
+    if not record or offset + record.size > #bytes then return records end
+    records[#records + 1] = record
+    offset = offset + record.size
+  end
+end
+
+--- Make the header check of the record at `offset` good, whatever it says.
+function forge.reseal_record(bytes, offset)
+  local salt = ("<i8"):unpack(bytes, 41)
+  local flags, key_size = bytes:byte(offset + 23), ("<I2"):unpack(bytes, offset + 21)
+  local key_end = offset + (flags & 2 ~= 0 and 36 or 28) + key_size
+  local check = hash.xxh3(bytes:sub(offset + 5, key_end), salt + offset)
+  return forge.patch(bytes, offset, ("<I4"):pack(low32(check)))
+end
+
+--- Make the check of a file's header good.
+function forge.reseal_header(bytes)
+  return forge.patch(bytes, 56, ("<i8"):pack(hash.xxh3(bytes:sub(1, 56))))
+end
+
+--- Make the checks of a hint file good.
+function forge.reseal_hint(bytes)
+  bytes = forge.reseal_header(bytes)
+  local salt = ("<i8"):unpack(bytes, 41)
+  bytes = forge.patch(bytes, 96, ("<i8"):pack(hash.xxh3(bytes:sub(113), salt)))
+  return forge.patch(bytes, 104, ("<i8"):pack(hash.xxh3(bytes:sub(65, 104), salt)))
+end
+
+--- The edits of a manifest: where each begins and ends.
+function forge.edits(bytes)
+  local edits, offset = {}, header_size
+  while offset + 24 <= #bytes do
+    local size = ("<I4"):unpack(bytes, offset + 1)
+    if offset + 24 + size > #bytes then break end
+    edits[#edits + 1] = { begin = offset, finish = offset + 24 + size }
+    offset = offset + 24 + size
+  end
+  return edits
+end
+
+return forge
