@@ -30,7 +30,8 @@
 #define EDIT_NO_PUT UINT64_MAX
 
 enum {
-  EDIT_FACTS_RECOVERED = 1 /* sealed after a crash: its file may be longer than its length */
+  EDIT_FACTS_RECOVERED = 1, /* sealed after a crash: its file may be longer than its length */
+  EDIT_FACTS_EXPIRING = 2   /* some of its records expire */
 };
 
 struct segment_facts {

@@ -66,6 +66,11 @@ static inline uint32_t record_value_check(bitcask_bytes value) {
   return (uint32_t)checksum64(value.data, value.size, 0);
 }
 
+/* Is the record due to be hidden at `now`, milliseconds since 1970? */
+static inline bool record_has_expired(const struct record *record, uint64_t now) {
+  return (record->flags & RECORD_EXPIRES) && record->expires <= now;
+}
+
 /* Write the header of `record`, as it will stand at `offset` of the segment with `salt`;
  * sets record->header_check. value_check must be set. Returns the header's size. */
 size_t record_encode_header(struct record *record, uint64_t salt, uint64_t offset,

@@ -179,25 +179,60 @@ void segment_count_record(struct segment_facts *facts, const struct record *reco
   } else if (record->version < facts->min_put_version) {
     facts->min_put_version = record->version;
   }
+  if (record->flags & RECORD_EXPIRES) facts->flags |= EDIT_FACTS_EXPIRING;
   uint64_t digest = (facts->digest ^ record->header_check) * UINT64_C(0x9E3779B185EBCA87);
   facts->digest = digest ^ (digest >> 32);
 }
 
-enum bitcask_status segment_append(struct segment *segment, struct record *record,
-                                   size_t headroom, uint64_t *offset) {
+enum { PARTS_PER_RECORD = 4 };
+
+/* The parts of a record as it will stand at `offset`; its header is written to `header`. */
+static void lay_out(const struct segment *segment, struct record *record, uint64_t offset,
+                    uint8_t header[RECORD_HEADER_SIZE_MAX],
+                    bitcask_bytes parts[PARTS_PER_RECORD]) {
   static const uint8_t zeros[RECORD_UNIT];
-  uint64_t at = segment->facts.length;
   uint64_t synced = atomic_load_explicit(&segment->synced_length, memory_order_relaxed);
   record->synced = (uint32_t)(synced / RECORD_UNIT);
-  uint8_t header[RECORD_HEADER_SIZE_MAX];
-  size_t header_size = record_encode_header(record, segment->salt, at, header);
+  size_t header_size = record_encode_header(record, segment->salt, offset, header);
   uint64_t bare = header_size + record->key.size + record->value.size;
-  const bitcask_bytes parts[] = {bytes_of(header, header_size), record->key, record->value,
-                                 bytes_of(zeros, (size_t)(record_padded(bare) - bare))};
-  TRY(segment->file->ops->append(segment->file, parts, 4, headroom));
+  parts[0] = bytes_of(header, header_size);
+  parts[1] = record->key;
+  parts[2] = record->value;
+  parts[3] = bytes_of(zeros, (size_t)(record_padded(bare) - bare));
+}
+
+enum bitcask_status segment_append(struct segment *segment, struct record *record,
+                                   size_t headroom, uint64_t *offset) {
+  uint64_t at = segment->facts.length;
+  uint8_t header[RECORD_HEADER_SIZE_MAX];
+  bitcask_bytes parts[PARTS_PER_RECORD];
+  lay_out(segment, record, at, header, parts);
+  TRY(segment->file->ops->append(segment->file, parts, PARTS_PER_RECORD, headroom));
   segment_count_record(&segment->facts, record);
   *offset = at;
   return BITCASK_OK;
+}
+
+enum bitcask_status segment_append_all(struct segment *segment, struct record *const *records,
+                                       size_t count, size_t headroom, uint64_t *offsets) {
+  if (count == 1) return segment_append(segment, records[0], headroom, offsets);
+  uint8_t *headers = memory_new(count * RECORD_HEADER_SIZE_MAX);
+  bitcask_bytes *parts = memory_zeroed(count * PARTS_PER_RECORD, sizeof *parts);
+  enum bitcask_status status = headers == NULL || parts == NULL ? BITCASK_NOMEMORY : BITCASK_OK;
+  uint64_t at = segment->facts.length;
+  for (size_t i = 0; status == BITCASK_OK && i < count; i++) {
+    lay_out(segment, records[i], at, headers + i * RECORD_HEADER_SIZE_MAX,
+            parts + i * PARTS_PER_RECORD);
+    offsets[i] = at;
+    at += record_size_of(records[i]);
+  }
+  if (status == BITCASK_OK)
+    status = segment->file->ops->append(segment->file, parts, count * PARTS_PER_RECORD, headroom);
+  for (size_t i = 0; status == BITCASK_OK && i < count; i++)
+    segment_count_record(&segment->facts, records[i]);
+  memory_free(headers);
+  memory_free(parts);
+  return status;
 }
 
 enum bitcask_status segment_sync(struct segment *segment, uint64_t length) {

@@ -42,6 +42,7 @@ struct segment {
   atomic_uint_least64_t live_bytes;
   atomic_uint_least64_t live_records;
   atomic_uint_least64_t kept_tombstone_bytes; /* tombstones that a merge found to be needed */
+  atomic_uint_least64_t expired_bytes; /* of records that were found to have expired */
   atomic_uint references;
   atomic_bool is_obsolete; /* no longer in the manifest */
   atomic_bool is_damaged;  /* a merge met damage in it */
@@ -77,6 +78,10 @@ static inline uint64_t segment_length_with(const struct segment *segment, uint64
  * disk_file_ops.append. On failure nothing has changed. */
 enum bitcask_status segment_append(struct segment *segment, struct record *record,
                                    size_t headroom, uint64_t *offset);
+
+/* Append `count` records as one: all of them or none. */
+enum bitcask_status segment_append_all(struct segment *segment, struct record *const *records,
+                                       size_t count, size_t headroom, uint64_t *offsets);
 
 /* Make everything appended so far durable. */
 enum bitcask_status segment_sync(struct segment *segment, uint64_t length);
