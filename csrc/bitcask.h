@@ -127,8 +127,13 @@ enum bitcask_named {
   BITCASK_NAMED_SYNC = 1 << 0,
   BITCASK_NAMED_SEGMENT_SIZE = 1 << 1,
   BITCASK_NAMED_HASH = 1 << 2,
-  BITCASK_NAMED_VERIFY = 1 << 3
+  BITCASK_NAMED_VERIFY = 1 << 3,
+  BITCASK_NAMED_TTL = 1 << 4
 };
+
+/* How long what is written lives, milliseconds; or one of these. */
+#define BITCASK_TTL_DEFAULT 0          /* as the option of the store says */
+#define BITCASK_TTL_NEVER UINT64_MAX   /* for ever */
 
 struct bitcask_options {
   struct disk *disk;       /* NULL: the operating system */
@@ -141,6 +146,7 @@ struct bitcask_options {
   enum bitcask_sync sync;  /* see enum bitcask_sync */
   double sync_seconds;     /* with BITCASK_SYNC_INTERVAL: > 0 */
   uint64_t segment_size;   /* bytes at which the active segment is sealed */
+  uint64_t ttl_ms;         /* of what is written without one of its own; 0: for ever */
   const char *hash;        /* "xxh3", "xxh64" or "xxh32" */
   bitcask_hash_function hash_function; /* instead of hash, or NULL; makes it unshared */
   void *hash_context;                  /* passed to hash_function */
@@ -183,6 +189,23 @@ BITCASK_API enum bitcask_status bitcask_refresh(struct bitcask *db);
  * NOSPACE (nothing was changed), STOPPED, IO, NOMEMORY. */
 BITCASK_API enum bitcask_status bitcask_put(struct bitcask *db, bitcask_bytes key,
                                             bitcask_bytes value, uint64_t *version);
+
+/* What a single write may ask for. All zeros: nothing. */
+struct bitcask_write_options {
+  uint64_t ttl_ms;     /* BITCASK_TTL_DEFAULT, BITCASK_TTL_NEVER, or milliseconds to live */
+  uint64_t if_version; /* not 0: write only if this is the key's current version */
+  bool if_absent;      /* write only if there is no such key */
+};
+
+/* The same as bitcask_put and bitcask_delete; CONFLICT, with nothing written, when the
+ * condition does not hold. `options` may be NULL. */
+BITCASK_API enum bitcask_status bitcask_put_with(struct bitcask *db, bitcask_bytes key,
+                                                 bitcask_bytes value,
+                                                 const struct bitcask_write_options *options,
+                                                 uint64_t *version);
+BITCASK_API enum bitcask_status bitcask_delete_with(struct bitcask *db, bitcask_bytes key,
+                                                    const struct bitcask_write_options *options,
+                                                    uint64_t *version);
 
 /* Replace the contents of *into by the value. ABSENT where there is none, CORRUPT where
  * the newest record is damaged. *version may be NULL. */
@@ -232,6 +255,83 @@ BITCASK_API enum bitcask_status bitcask_sync_now(struct bitcask *db);
 /* Seal the active segment: its id, or 0 where nothing was written since the last. */
 BITCASK_API enum bitcask_status bitcask_seal(struct bitcask *db, uint64_t *segment);
 
+/* ---- Batches ---------------------------------------------------------------------- */
+
+/* Writes that count all or not at all, through any crash. They are collected in memory, and
+ * belong to one thread at a time. A batch may be larger than a segment: it then stands in one
+ * of its own. */
+struct bitcask_batch;
+
+BITCASK_API enum bitcask_status bitcask_batch_new(struct bitcask_batch **out);
+BITCASK_API void bitcask_batch_free(struct bitcask_batch *batch);
+
+/* Add a write, of which copies are kept. TOOLARGE, NOMEMORY: it was not added. Of writes to
+ * the same key the last counts. `options` may be NULL. */
+BITCASK_API enum bitcask_status bitcask_batch_put(struct bitcask_batch *batch, bitcask_bytes key,
+                                                  bitcask_bytes value,
+                                                  const struct bitcask_write_options *options);
+BITCASK_API enum bitcask_status bitcask_batch_delete(
+    struct bitcask_batch *batch, bitcask_bytes key, const struct bitcask_write_options *options);
+
+/* Commit only if `version` is the key's current one then; 0: if there is no such key. */
+BITCASK_API enum bitcask_status bitcask_batch_expect(struct bitcask_batch *batch,
+                                                     bitcask_bytes key, uint64_t version);
+
+/* Writes added so far. */
+BITCASK_API size_t bitcask_batch_count(const struct bitcask_batch *batch);
+
+/* Forget all of them, and all that was expected. */
+BITCASK_API void bitcask_batch_clear(struct bitcask_batch *batch);
+
+/* Write all of it as one. *version gets the version of the last write, or the newest of the
+ * store when there was nothing to write. CONFLICT: a condition did not hold; on this and any
+ * other failure nothing was written. The batch keeps its contents. */
+BITCASK_API enum bitcask_status bitcask_batch_commit(struct bitcask *db,
+                                                     struct bitcask_batch *batch,
+                                                     uint64_t *version);
+
+/* ---- Snapshots -------------------------------------------------------------------- */
+
+/* The store as it was at one moment, whatever is written, merged or sealed since. What has
+ * expired is hidden from it as from everyone. May be used by any number of threads. */
+struct bitcask_snapshot;
+
+BITCASK_API enum bitcask_status bitcask_snapshot_open(struct bitcask *db,
+                                                      struct bitcask_snapshot **out);
+BITCASK_API void bitcask_snapshot_close(struct bitcask_snapshot *snapshot);
+BITCASK_API uint64_t bitcask_snapshot_version(const struct bitcask_snapshot *snapshot);
+BITCASK_API enum bitcask_status bitcask_snapshot_count(struct bitcask_snapshot *snapshot,
+                                                       uint64_t *count);
+BITCASK_API enum bitcask_status bitcask_snapshot_get(struct bitcask_snapshot *snapshot,
+                                                     bitcask_bytes key,
+                                                     struct bitcask_buffer *into,
+                                                     uint64_t *version);
+BITCASK_API enum bitcask_status bitcask_snapshot_stat_key(struct bitcask_snapshot *snapshot,
+                                                          bitcask_bytes key,
+                                                          struct bitcask_stat *out);
+
+/* ---- Changes ---------------------------------------------------------------------- */
+
+/* Every write after a version that is still on disk, oldest first. */
+struct bitcask_changes;
+
+struct bitcask_change {
+  uint64_t version;
+  bitcask_bytes key;   /* borrowed until the next call on the changes */
+  bitcask_bytes value;
+  uint64_t expires;    /* milliseconds since 1970; 0: never */
+  bool deleted;
+};
+
+/* NOTFOUND: merges have dropped some of the writes after `since`. */
+BITCASK_API enum bitcask_status bitcask_changes_open(struct bitcask *db, uint64_t since,
+                                                     struct bitcask_changes **out);
+/* ABSENT at the end: nothing newer was written when it was asked. NOTFOUND: a merge has
+ * dropped what would have come next. */
+BITCASK_API enum bitcask_status bitcask_changes_next(struct bitcask_changes *changes,
+                                                     struct bitcask_change *out);
+BITCASK_API void bitcask_changes_close(struct bitcask_changes *changes);
+
 /* ---- Iteration ------------------------------------------------------------------ */
 
 struct bitcask_iterator;
@@ -246,6 +346,11 @@ struct bitcask_iterator_options {
  * Whatever is written, sealed or merged meanwhile does not change what it yields. */
 BITCASK_API enum bitcask_status bitcask_iterator_open(
     struct bitcask *db, const struct bitcask_iterator_options *options,
+    struct bitcask_iterator **out);
+
+/* The same over what a snapshot sees. The snapshot may be closed before the iterator. */
+BITCASK_API enum bitcask_status bitcask_snapshot_iterator_open(
+    struct bitcask_snapshot *snapshot, const struct bitcask_iterator_options *options,
     struct bitcask_iterator **out);
 
 /* The next pair, borrowed until the next call on the iterator; ABSENT at the end.
@@ -299,6 +404,7 @@ BITCASK_API void bitcask_segments_free(struct bitcask_segment *segments);
   X(snapshots, "snapshots and iterators open")                                          \
   X(old_versions, "superseded entries kept for snapshots")                              \
   X(pinned_segments, "obsolete segments kept for readers")                              \
+  X(expiring, "entries that wait to expire")                                            \
   X(version, "the newest version given out")                                            \
   X(bytes_written, "bytes of records appended by users")                                \
   X(merge_bytes_read, "bytes read by merges")                                           \

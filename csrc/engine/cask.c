@@ -11,14 +11,20 @@
 #include <stdio.h>
 
 #include "base/thread.h"
+#include "engine/batch.h"
+#include "engine/changes.h"
 #include "engine/engine.h"
 #include "engine/iterator.h"
 #include "engine/merge.h"
+#include "engine/publish.h"
 #include "engine/read.h"
 #include "engine/recovery.h"
+#include "engine/rotation.h"
 #include "engine/stats.h"
+#include "engine/view.h"
 #include "engine/worker.h"
 #include "engine/write.h"
+#include "format/filename.h"
 
 struct bitcask {
   struct engine *engine;
@@ -83,6 +89,7 @@ static enum bitcask_status check_shared(const struct bitcask_options *running,
        (wanted->sync == BITCASK_SYNC_INTERVAL && wanted->sync_seconds != running->sync_seconds)))
     what = "sync";
   if ((wanted->named & BITCASK_NAMED_HASH) && !have_same_hash(running, wanted)) what = "hash";
+  if ((wanted->named & BITCASK_NAMED_TTL) && wanted->ttl_ms != running->ttl_ms) what = "ttl";
   if ((wanted->named & BITCASK_NAMED_VERIFY) && wanted->verify != running->verify) what = "verify";
   if (what == NULL) return BITCASK_OK;
   return status_fail(BITCASK_BUSY, "the store is open in this process with another %s", what);
@@ -176,21 +183,28 @@ static enum bitcask_status open_engine(struct bitcask *handle, struct disk *disk
   return BITCASK_OK;
 }
 
-/* A store is there, so that "create = false" need not make a lock file to find out. */
+static void note_segment(void *context, const char *name) {
+  uint64_t id = 0;
+  if (filename_parse(name, &id) == FILENAME_KIND_SEGMENT) *(bool *)context = true;
+}
+
+/* Something of a store is there, so that "create = false" need not make a lock file to find
+ * out. What is wrong with it, opening finds and names. */
 static enum bitcask_status check_there(struct disk_directory *directory, const char *path) {
   uint64_t number = 0;
   store_identity store;
-  enum bitcask_status status = manifest_current(directory, &number, &store);
-  if (status == BITCASK_NOTFOUND)
-    return status_fail(BITCASK_NOTFOUND, "%s: there is no store", path);
-  return BITCASK_OK; /* whatever else is wrong, opening finds and names it */
+  bool has_segment = false;
+  if (manifest_current(directory, &number, &store) != BITCASK_NOTFOUND) return BITCASK_OK;
+  TRY(directory->ops->list(directory, note_segment, &has_segment));
+  if (has_segment) return BITCASK_OK;
+  return status_fail(BITCASK_NOTFOUND, "%s: there is no store", path);
 }
 
 static enum bitcask_status open_directory(struct bitcask *handle, struct disk *disk,
                                           struct disk_directory **out) {
   bool create = handle->options.create && !handle->is_readonly;
   TRY(disk->ops->open_directory(disk, handle->directory, create, out));
-  if (create || handle->options.salvage) return BITCASK_OK;
+  if (create || handle->is_readonly) return BITCASK_OK;
   enum bitcask_status status = check_there(*out, handle->directory);
   if (status != BITCASK_OK) (*out)->ops->close(*out);
   return status;
@@ -403,34 +417,71 @@ enum bitcask_status bitcask_refresh(struct bitcask *db) {
   return BITCASK_OK;
 }
 
-static enum bitcask_status check_key(bitcask_bytes key) {
-  if (key.size <= BITCASK_KEY_SIZE_MAX) return BITCASK_OK;
-  return status_fail(BITCASK_TOOLARGE, "the key is %zu bytes; at most %u can be stored", key.size,
-                     BITCASK_KEY_SIZE_MAX);
+static void count_writes(struct engine *engine, uint64_t puts, uint64_t deletes) {
+  if (puts > 0) atomic_fetch_add_explicit(&engine->counters.puts, puts, memory_order_relaxed);
+  if (deletes > 0)
+    atomic_fetch_add_explicit(&engine->counters.deletes, deletes, memory_order_relaxed);
+}
+
+enum bitcask_status bitcask_put_with(struct bitcask *db, bitcask_bytes key, bitcask_bytes value,
+                                     const struct bitcask_write_options *options,
+                                     uint64_t *version) {
+  struct engine *engine = NULL;
+  TRY(enter_to_write(db, &engine));
+  TRY(batch_check_sizes(key, value));
+  struct write_request request = batch_request(key, value, false, options);
+  TRY(engine_write(engine, &request, version));
+  count_writes(engine, 1, 0);
+  return BITCASK_OK;
 }
 
 enum bitcask_status bitcask_put(struct bitcask *db, bitcask_bytes key, bitcask_bytes value,
                                 uint64_t *version) {
+  return bitcask_put_with(db, key, value, NULL, version);
+}
+
+enum bitcask_status bitcask_delete_with(struct bitcask *db, bitcask_bytes key,
+                                        const struct bitcask_write_options *options,
+                                        uint64_t *version) {
   struct engine *engine = NULL;
   TRY(enter_to_write(db, &engine));
-  TRY(check_key(key));
-  if (value.size > BITCASK_VALUE_SIZE_MAX)
-    return status_fail(BITCASK_TOOLARGE, "the value is %zu bytes; at most %u can be stored",
-                       value.size, BITCASK_VALUE_SIZE_MAX);
-  struct record record = {.key = key, .value = value};
-  TRY(engine_write(engine, &record, version));
-  atomic_fetch_add_explicit(&engine->counters.puts, 1, memory_order_relaxed);
+  if (key.size > BITCASK_KEY_SIZE_MAX) return BITCASK_ABSENT;
+  struct write_request request = batch_request(key, bytes_of(NULL, 0), true, options);
+  TRY(engine_write(engine, &request, version));
+  count_writes(engine, 0, 1);
   return BITCASK_OK;
 }
 
 enum bitcask_status bitcask_delete(struct bitcask *db, bitcask_bytes key, uint64_t *version) {
+  return bitcask_delete_with(db, key, NULL, version);
+}
+
+enum bitcask_status bitcask_batch_commit(struct bitcask *db, struct bitcask_batch *batch,
+                                         uint64_t *version) {
   struct engine *engine = NULL;
+  uint64_t puts = 0, deletes = 0;
   TRY(enter_to_write(db, &engine));
-  if (key.size > BITCASK_KEY_SIZE_MAX) return BITCASK_ABSENT;
-  struct record record = {.key = key, .flags = RECORD_TOMBSTONE};
-  TRY(engine_write(engine, &record, version));
-  atomic_fetch_add_explicit(&engine->counters.deletes, 1, memory_order_relaxed);
+  TRY(batch_commit(engine, batch, version));
+  batch_tally(batch, &puts, &deletes);
+  count_writes(engine, puts, deletes);
   return BITCASK_OK;
+}
+
+enum bitcask_status bitcask_snapshot_open(struct bitcask *db, struct bitcask_snapshot **out) {
+  struct engine *engine = NULL;
+  TRY(enter(db, &engine));
+  enum bitcask_status status = view_open(engine, out);
+  leave(db, engine);
+  return status;
+}
+
+enum bitcask_status bitcask_changes_open(struct bitcask *db, uint64_t since,
+                                         struct bitcask_changes **out) {
+  struct engine *engine = NULL;
+  TRY(enter(db, &engine));
+  enum bitcask_status status = changes_open(engine, since, out);
+  leave(db, engine);
+  return status;
 }
 
 enum bitcask_status bitcask_get(struct bitcask *db, bitcask_bytes key, struct bitcask_buffer *into,
@@ -468,6 +519,7 @@ enum bitcask_status bitcask_get_many(struct bitcask *db, const bitcask_bytes *ke
 uint64_t bitcask_count(struct bitcask *db) {
   struct engine *engine = NULL;
   if (enter(db, &engine) != BITCASK_OK) return 0;
+  engine_expire(engine);
   uint64_t count = keydir_count(engine->keydir);
   leave(db, engine);
   return count;

@@ -15,6 +15,7 @@ static void init_locks(struct engine *engine) {
   mutex_init(&engine->active_lock);
   mutex_init(&engine->stop_lock);
   event_hub_init(&engine->events);
+  expiry_init(&engine->expiry);
 }
 
 static void destroy_locks(struct engine *engine) {
@@ -25,6 +26,7 @@ static void destroy_locks(struct engine *engine) {
   mutex_destroy(&engine->active_lock);
   mutex_destroy(&engine->stop_lock);
   event_hub_release(&engine->events);
+  expiry_release(&engine->expiry);
 }
 
 enum bitcask_status engine_new(const struct bitcask_options *options, struct disk *disk,
@@ -284,6 +286,17 @@ enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key, uint
   if (!is_damaged) return BITCASK_ABSENT;
   *out = damaged_one;
   return BITCASK_CORRUPT;
+}
+
+bool engine_has_expired(struct engine *engine, const struct record *record) {
+  return record->expires != 0 &&
+         record_has_expired(record, engine->disk->ops->now_ms(engine->disk));
+}
+
+enum bitcask_status engine_locate_live(struct engine *engine, bitcask_bytes key, uint64_t hash,
+                                       struct bitcask_buffer *scratch, struct located *out) {
+  TRY(engine_locate(engine, key, hash, scratch, out));
+  return engine_has_expired(engine, &out->record) ? BITCASK_ABSENT : BITCASK_OK;
 }
 
 enum bitcask_status engine_check_value(struct engine *engine, const struct located *located) {

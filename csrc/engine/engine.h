@@ -22,6 +22,7 @@
 
 #include "base/thread.h"
 #include "engine/event.h"
+#include "engine/expiry.h"
 #include "engine/hash.h"
 #include "store/guard.h"
 #include "store/keydir.h"
@@ -45,6 +46,7 @@ struct pending_write {
   uint64_t size;
   uint64_t version;
   uint64_t ticket;
+  uint64_t expires; /* milliseconds since 1970; 0: never */
   bool is_tombstone;
   struct pending_write *next;
 };
@@ -68,6 +70,7 @@ struct engine {
 
   struct guard guard;
   struct event_hub events;
+  struct expiry expiry;
   struct engine_counters counters;
   _Atomic(struct segment *) *slots; /* PLACE_SLOT_MAX + 1 of them; slot 0 stays empty */
 
@@ -183,6 +186,13 @@ enum bitcask_status engine_examine(struct engine *engine, struct segment *segmen
  * ABSENT: none. CORRUPT: out->entry is the damaged one. The guard is held by the caller. */
 enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key, uint64_t hash,
                                   struct bitcask_buffer *scratch, struct located *out);
+
+/* Has what was located expired by now? */
+bool engine_has_expired(struct engine *engine, const struct record *record);
+
+/* The same as engine_locate, but what has expired is ABSENT. */
+enum bitcask_status engine_locate_live(struct engine *engine, bitcask_bytes key, uint64_t hash,
+                                       struct bitcask_buffer *scratch, struct located *out);
 
 /* Does the value pass its check? Else CORRUPT, reported. */
 enum bitcask_status engine_check_value(struct engine *engine, const struct located *located);

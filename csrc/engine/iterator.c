@@ -25,15 +25,23 @@ struct bitcask_iterator {
   struct bitcask_buffer scratch;
 };
 
-enum bitcask_status iterator_open(struct engine *engine,
-                                  const struct bitcask_iterator_options *options,
-                                  struct bitcask_iterator **out) {
+static enum bitcask_status iterator_new(const struct bitcask_iterator_options *options,
+                                        struct bitcask_iterator **out) {
   struct bitcask_iterator *iterator = memory_zeroed(1, sizeof *iterator);
   if (iterator == NULL) return BITCASK_NOMEMORY;
   iterator->keys_only = options->keys_only;
   iterator->skip_damaged = options->skip_damaged;
   enum bitcask_status status = buffer_assign(&iterator->prefix, options->prefix);
-  if (status == BITCASK_OK) status = snapshot_take(engine, &iterator->version, NULL);
+  if (status != BITCASK_OK)
+    memory_free(iterator);
+  else
+    *out = iterator;
+  return status;
+}
+
+/* Its snapshot is taken, or could not be. */
+static enum bitcask_status start(struct bitcask_iterator *iterator, struct engine *engine,
+                                 enum bitcask_status status, struct bitcask_iterator **out) {
   if (status != BITCASK_OK) {
     bitcask_buffer_release(&iterator->prefix);
     memory_free(iterator);
@@ -42,6 +50,23 @@ enum bitcask_status iterator_open(struct engine *engine,
   iterator->engine = engine_ref(engine);
   *out = iterator;
   return BITCASK_OK;
+}
+
+enum bitcask_status iterator_open(struct engine *engine,
+                                  const struct bitcask_iterator_options *options,
+                                  struct bitcask_iterator **out) {
+  struct bitcask_iterator *iterator = NULL;
+  TRY(iterator_new(options, &iterator));
+  return start(iterator, engine, snapshot_take(engine, &iterator->version), out);
+}
+
+enum bitcask_status iterator_open_at(struct engine *engine, uint64_t version,
+                                     const struct bitcask_iterator_options *options,
+                                     struct bitcask_iterator **out) {
+  struct bitcask_iterator *iterator = NULL;
+  TRY(iterator_new(options, &iterator));
+  iterator->version = version;
+  return start(iterator, engine, snapshot_take_again(engine, version), out);
 }
 
 /* ---- The stops of one shard ---- */
@@ -141,7 +166,8 @@ static enum bitcask_status read_stop(struct bitcask_iterator *iterator, const st
 
 static bool is_wanted(const struct bitcask_iterator *iterator, const struct record *record) {
   bitcask_bytes prefix = bytes_of(iterator->prefix.data, iterator->prefix.size);
-  return record->version <= iterator->version && bytes_begin_with(record->key, prefix);
+  return record->version <= iterator->version && bytes_begin_with(record->key, prefix) &&
+         !engine_has_expired(iterator->engine, record);
 }
 
 enum bitcask_status bitcask_iterator_next(struct bitcask_iterator *iterator, bitcask_bytes *key,

@@ -18,4 +18,9 @@ enum bitcask_status iterator_open(struct engine *engine,
                                   const struct bitcask_iterator_options *options,
                                   struct bitcask_iterator **out);
 
+/* The same over what a snapshot of that version sees, which is open meanwhile. */
+enum bitcask_status iterator_open_at(struct engine *engine, uint64_t version,
+                                     const struct bitcask_iterator_options *options,
+                                     struct bitcask_iterator **out);
+
 #endif

@@ -9,17 +9,30 @@ struct loaded {
   uint64_t version;
   uint64_t offset;
   uint64_t size;
+  uint64_t expires;
   uint8_t flags;
 };
 
-static place place_of(const struct loaded *loaded) {
-  uint64_t marks = (loaded->flags & RECORD_TOMBSTONE ? PLACE_TOMBSTONE : 0) |
+/* A record that has expired hides what is older, as a tombstone does, and like one it is no
+ * entry once everything is loaded. */
+static bool is_gone(const struct loaded *loaded, uint64_t now) {
+  return (loaded->flags & RECORD_TOMBSTONE) ||
+         ((loaded->flags & RECORD_EXPIRES) && loaded->expires <= now);
+}
+
+static place place_of(const struct loaded *loaded, bool gone) {
+  uint64_t marks = (gone ? PLACE_TOMBSTONE : 0) |
                    (loaded->flags & RECORD_EXPIRES ? PLACE_EXPIRES : 0);
   return place_make(loaded->segment->slot, loaded->offset, marks);
 }
 
-static void count_new(const struct loaded *loaded) {
-  if (!(loaded->flags & RECORD_TOMBSTONE)) engine_count_live(loaded->segment, loaded->size);
+static void count_new(struct engine *engine, const struct loaded *loaded, uint64_t hash,
+                      bool gone) {
+  if (!gone) engine_count_live(loaded->segment, loaded->size);
+  if (gone && !(loaded->flags & RECORD_TOMBSTONE))
+    atomic_fetch_add(&loaded->segment->expired_bytes, loaded->size);
+  if (!gone && (loaded->flags & RECORD_EXPIRES))
+    expiry_add(&engine->expiry, loaded->expires, hash);
 }
 
 static void count_old(const struct located *old) {
@@ -36,22 +49,24 @@ static bool is_newer(const struct loaded *loaded, const struct located *old,
 }
 
 static enum bitcask_status load_entry(struct engine *engine, const struct loaded *loaded,
-                                      struct bitcask_buffer *scratch) {
+                                      uint64_t now, struct bitcask_buffer *scratch) {
   uint64_t hash = 0;
   struct located old;
+  bool gone = is_gone(loaded, now);
+  if (loaded->flags & RECORD_EXPIRES) TRY(expiry_reserve(&engine->expiry, 1));
   TRY(hash_of(&engine->hash, loaded->key, &hash));
   enum bitcask_status status = engine_locate(engine, loaded->key, hash, scratch, &old);
   if (status == BITCASK_ABSENT) {
     TRY(keydir_reserve(engine->keydir, hash, 1, false));
-    keydir_insert(engine->keydir, hash, place_of(loaded), loaded->size);
-    count_new(loaded);
+    keydir_insert(engine->keydir, hash, place_of(loaded, gone), loaded->size);
+    count_new(engine, loaded, hash, gone);
     return BITCASK_OK;
   }
   if (status != BITCASK_OK && status != BITCASK_CORRUPT) return status;
   if (!is_newer(loaded, &old, status)) return BITCASK_OK;
-  keydir_replace(engine->keydir, hash, old.entry.at, place_of(loaded), loaded->size, NULL);
+  keydir_replace(engine->keydir, hash, old.entry.at, place_of(loaded, gone), loaded->size, NULL);
   count_old(&old);
-  count_new(loaded);
+  count_new(engine, loaded, hash, gone);
   return BITCASK_OK;
 }
 
@@ -60,10 +75,11 @@ static enum bitcask_status load_hint(struct engine *engine, struct segment *segm
   struct bitcask_buffer scratch = {0};
   struct hint_entry entry;
   enum bitcask_status status = BITCASK_OK;
+  uint64_t now = engine->disk->ops->now_ms(engine->disk);
   while (status == BITCASK_OK && hint_next_entry(&hint->entries, &entry)) {
-    struct loaded loaded = {segment,    entry.key,  entry.version,
-                            entry.offset, entry.size, entry.flags};
-    status = load_entry(engine, &loaded, &scratch);
+    struct loaded loaded = {segment,    entry.key,     entry.version, entry.offset,
+                            entry.size, entry.expires, entry.flags};
+    status = load_entry(engine, &loaded, now, &scratch);
   }
   bitcask_buffer_release(&scratch);
   return status;
@@ -105,13 +121,13 @@ enum bitcask_status load_segment(struct engine *engine, struct segment *segment,
 }
 
 static enum bitcask_status load_scanned(struct engine *engine, const struct segment_scan *scan,
-                                        struct segment_facts *facts,
+                                        struct segment_facts *facts, uint64_t now,
                                         struct bitcask_buffer *scratch) {
   const struct record *record = &scan->record;
-  struct loaded loaded = {scan->segment, record->key, record->version,
-                          scan->offset,  scan->size,  record->flags};
+  struct loaded loaded = {scan->segment, record->key,     record->version, scan->offset,
+                          scan->size,    record->expires, record->flags};
   segment_count_record(facts, record);
-  return load_entry(engine, &loaded, scratch);
+  return load_entry(engine, &loaded, now, scratch);
 }
 
 enum bitcask_status load_records(struct engine *engine, struct segment *segment, uint64_t end,
@@ -119,12 +135,13 @@ enum bitcask_status load_records(struct engine *engine, struct segment *segment,
   struct segment_scan scan;
   struct bitcask_buffer scratch = {0};
   enum segment_scan_kind kind = SEGMENT_SCAN_END;
+  uint64_t now = engine->disk->ops->now_ms(engine->disk);
   *facts = segment_facts_empty(segment->facts.id, segment->facts.created_ms);
   segment_scan_init(&scan, segment, end, false);
   enum bitcask_status status;
   while ((status = segment_scan_next(&scan, &kind)) == BITCASK_OK && kind != SEGMENT_SCAN_END) {
     if (kind == SEGMENT_SCAN_RECORD)
-      status = load_scanned(engine, &scan, facts, &scratch);
+      status = load_scanned(engine, &scan, facts, now, &scratch);
     else
       engine_report_damage(engine, segment->facts.id, scan.offset, scan.size,
                            "bytes that are no record");

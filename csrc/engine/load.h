@@ -1,7 +1,7 @@
 /*
  * Loading: from the records of a segment, or its hint file, to entries of the keydir, where
  * of two records of a key the one with the higher version wins, in whatever order they are
- * met. Tombstones are entries too until all segments are loaded.
+ * met. Tombstones, and records that have expired, are entries too until all segments are loaded.
  *
  * Threads: during open only, when nobody else knows the engine.
  */

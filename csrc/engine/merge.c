@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "engine/publish.h"
+#include "engine/rotation.h"
 #include "engine/tombstones.h"
-#include "engine/write.h"
 #include "format/filename.h"
 #include "store/hint_file.h"
 
@@ -283,6 +284,7 @@ static void report_begun(struct bitcask_merge *merge) {
 
 static enum bitcask_status plan(struct bitcask_merge *merge) {
   TRY(engine_check_writable(merge->engine));
+  engine_expire(merge->engine);
   TRY(collect_moves(merge));
   TRY(decide_tombstones(merge));
   merge->current_input = 0;
@@ -352,6 +354,16 @@ static void drop_record(struct bitcask_merge *merge, uint64_t *counter) {
   ++*counter;
 }
 
+static enum bitcask_status keep_tombstone(struct bitcask_merge *merge,
+                                          const struct record *tombstone) {
+  struct segment *into = NULL;
+  uint64_t offset = 0;
+  TRY(copy_record(merge, tombstone, &into, &offset));
+  atomic_fetch_add(&into->kept_tombstone_bytes, record_size_of(tombstone));
+  merge->report.tombstones_kept++;
+  return BITCASK_OK;
+}
+
 static enum bitcask_status handle_tombstone(struct bitcask_merge *merge) {
   const struct record *record = &merge->scan.record;
   if (!tombstones_is_needed(&merge->tombstones, record->key, record->version,
@@ -359,12 +371,19 @@ static enum bitcask_status handle_tombstone(struct bitcask_merge *merge) {
     drop_record(merge, &merge->report.tombstones_dropped);
     return BITCASK_OK;
   }
-  struct segment *into = NULL;
-  uint64_t offset = 0;
-  TRY(copy_record(merge, record, &into, &offset));
-  atomic_fetch_add(&into->kept_tombstone_bytes, record_size_of(record));
-  merge->report.tombstones_kept++;
-  return BITCASK_OK;
+  return keep_tombstone(merge, record);
+}
+
+/* A put that expires and is dropped may be what hides an older one outside the merge. Then a
+ * tombstone of its version takes its place. */
+static enum bitcask_status leave_tombstone(struct bitcask_merge *merge) {
+  const struct record *put = &merge->scan.record;
+  if (!(put->flags & RECORD_EXPIRES) ||
+      !tombstones_is_needed(&merge->tombstones, put->key, put->version, merge->oldest_put_outside))
+    return BITCASK_OK;
+  struct record tombstone = {.version = put->version, .key = put->key, .flags = RECORD_TOMBSTONE};
+  tombstone.value_check = record_value_check(tombstone.value);
+  return keep_tombstone(merge, &tombstone);
 }
 
 static enum bitcask_status handle_put(struct bitcask_merge *merge) {
@@ -373,7 +392,7 @@ static enum bitcask_status handle_put(struct bitcask_merge *merge) {
   struct move *move = is_last ? NULL : &merge->moves[merge->next_move];
   if (move == NULL || place_offset(move->from) != merge->scan.offset) {
     drop_record(merge, &merge->report.records_dropped);
-    return BITCASK_OK;
+    return leave_tombstone(merge);
   }
   struct segment *into = NULL;
   uint64_t offset = 0;

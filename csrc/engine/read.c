@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "engine/snapshot.h"
+
 /* The hash first, and only then the guard: a caller's own hash function may merge the very
  * store, which waits for every guard to be left. */
 static enum bitcask_status hash_to_read(struct engine *engine, bitcask_bytes key, uint64_t *out) {
@@ -20,41 +22,77 @@ static void report_damage(struct engine *engine, const struct located *located) 
                        keydir_entry_size(&located->entry), bitcask_error_text());
 }
 
-enum bitcask_status engine_get(struct engine *engine, bitcask_bytes key,
-                               struct bitcask_buffer *into, uint64_t *version) {
+/* What is done with a record while it can be read. */
+typedef enum bitcask_status (*read_function)(struct engine *engine, const struct located *located,
+                                             void *out);
+
+/* Find the newest record of the key, or the newest at a version, and have it read. */
+static enum bitcask_status read_key(struct engine *engine, const uint64_t *at, bitcask_bytes key,
+                                    read_function read, void *out) {
   struct bitcask_buffer scratch = {0}; /* for files without a mapping; else it stays empty */
   struct located located;
+  struct segment *pinned = NULL;
   uint64_t hash = 0;
   TRY(hash_to_read(engine, key, &hash));
   guard_token token = guard_enter(&engine->guard);
-  enum bitcask_status status = engine_locate(engine, key, hash, &scratch, &located);
-  into->size = 0;
-  if (status == BITCASK_OK) status = copy_value(engine, &located, into);
-  if (status == BITCASK_OK && version != NULL) *version = located.record.version;
+  enum bitcask_status status =
+      at == NULL ? engine_locate_live(engine, key, hash, &scratch, &located)
+                 : snapshot_locate(engine, *at, key, hash, &scratch, &located, &pinned);
+  if (status == BITCASK_OK) status = read(engine, &located, out);
   if (status == BITCASK_CORRUPT) report_damage(engine, &located);
   guard_leave(token);
+  segment_unref(pinned);
   bitcask_buffer_release(&scratch);
   return status;
 }
 
+struct value_and_version {
+  struct bitcask_buffer *into;
+  uint64_t *version; /* may be NULL */
+};
+
+static enum bitcask_status read_value(struct engine *engine, const struct located *located,
+                                      void *out) {
+  struct value_and_version *wanted = out;
+  wanted->into->size = 0; /* here: a caller's hash function may have used the same buffer */
+  TRY(copy_value(engine, located, wanted->into));
+  if (wanted->version != NULL) *wanted->version = located->record.version;
+  return BITCASK_OK;
+}
+
+static enum bitcask_status read_stat(struct engine *engine, const struct located *located,
+                                     void *out) {
+  (void)engine;
+  *(struct bitcask_stat *)out = (struct bitcask_stat){.version = located->record.version,
+                                                      .size = located->record.value.size,
+                                                      .expires = located->record.expires,
+                                                      .segment = located->segment->facts.id,
+                                                      .offset = place_offset(located->entry.at)};
+  return BITCASK_OK;
+}
+
+enum bitcask_status engine_get(struct engine *engine, bitcask_bytes key,
+                               struct bitcask_buffer *into, uint64_t *version) {
+  struct value_and_version wanted = {into, version};
+  into->size = 0;
+  return read_key(engine, NULL, key, read_value, &wanted);
+}
+
+enum bitcask_status engine_get_at(struct engine *engine, uint64_t version, bitcask_bytes key,
+                                  struct bitcask_buffer *into, uint64_t *found_version) {
+  struct value_and_version wanted = {into, found_version};
+  into->size = 0;
+  return read_key(engine, &version, key, read_value, &wanted);
+}
+
 enum bitcask_status engine_stat(struct engine *engine, bitcask_bytes key,
                                 struct bitcask_stat *out) {
-  struct bitcask_buffer scratch = {0}; /* for files without a mapping; else it stays empty */
-  struct located located;
-  uint64_t hash = 0;
-  TRY(hash_to_read(engine, key, &hash));
-  guard_token token = guard_enter(&engine->guard);
-  enum bitcask_status status = engine_locate(engine, key, hash, &scratch, &located);
-  if (status == BITCASK_OK)
-    *out = (struct bitcask_stat){.version = located.record.version,
-                                 .size = located.record.value.size,
-                                 .expires = located.record.expires,
-                                 .segment = located.segment->facts.id,
-                                 .offset = place_offset(located.entry.at)};
-  if (status == BITCASK_CORRUPT) report_damage(engine, &located);
-  guard_leave(token);
-  bitcask_buffer_release(&scratch);
-  return status;
+  return read_key(engine, NULL, key, read_stat, out);
+}
+
+enum bitcask_status engine_stat_at(struct engine *engine, uint64_t version, bitcask_bytes key,
+                                   struct bitcask_stat *out) {
+  return read_key(engine, &version, key, read_stat, out);
 }
 
 /* ---- Many ---- */
@@ -92,7 +130,7 @@ static enum bitcask_status read_one(struct engine *engine, bitcask_bytes key, ui
   out->offset = arena->size;
   out->size = 0;
   guard_token token = guard_enter(&engine->guard);
-  enum bitcask_status status = engine_locate(engine, key, hash, scratch, &located);
+  enum bitcask_status status = engine_locate_live(engine, key, hash, scratch, &located);
   if (status == BITCASK_OK) status = copy_value(engine, &located, arena);
   if (status == BITCASK_OK) {
     out->size = located.record.value.size;

@@ -8,6 +8,11 @@
 
 enum bitcask_status engine_get(struct engine *engine, bitcask_bytes key,
                                struct bitcask_buffer *into, uint64_t *version);
+/* As a snapshot of that version sees it, which is open meanwhile. */
+enum bitcask_status engine_get_at(struct engine *engine, uint64_t version, bitcask_bytes key,
+                                  struct bitcask_buffer *into, uint64_t *found_version);
+enum bitcask_status engine_stat_at(struct engine *engine, uint64_t version, bitcask_bytes key,
+                                   struct bitcask_stat *out);
 enum bitcask_status engine_stat(struct engine *engine, bitcask_bytes key,
                                 struct bitcask_stat *out);
 enum bitcask_status engine_get_many(struct engine *engine, const bitcask_bytes *keys, size_t count,

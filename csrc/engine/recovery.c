@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "engine/load.h"
-#include "engine/write.h"
+#include "engine/rotation.h"
 #include "format/filename.h"
 
 /* Versions given out before a power cut may have been lost with their writes. None of them
@@ -292,7 +292,7 @@ static enum bitcask_status open_unclean(struct recovery *recovery, uint64_t id) 
     segment_unref(segment);
     return status;
   }
-  facts.flags = EDIT_FACTS_RECOVERED;
+  facts.flags |= EDIT_FACTS_RECOVERED;
   facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
   segment->facts = facts;
   segment->lacks_hint = true;

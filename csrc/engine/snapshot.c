@@ -1,5 +1,7 @@
 #include "engine/snapshot.h"
 
+#include "engine/publish.h"
+
 static enum bitcask_status add_version(struct engine *engine, uint64_t version)
     REQUIRES(engine->write_lock) {
   if (engine->snapshot_count == engine->snapshot_capacity) {
@@ -9,8 +11,10 @@ static enum bitcask_status add_version(struct engine *engine, uint64_t version)
     engine->snapshots = snapshots;
     engine->snapshot_capacity = capacity;
   }
-  /* Published versions only rise, so the array stays in order. */
-  engine->snapshots[engine->snapshot_count++] = version;
+  size_t at = engine->snapshot_count++;
+  for (; at > 0 && engine->snapshots[at - 1] > version; at--)
+    engine->snapshots[at] = engine->snapshots[at - 1];
+  engine->snapshots[at] = version;
   return BITCASK_OK;
 }
 
@@ -22,12 +26,35 @@ static enum bitcask_status reserve_for_pending(struct engine *engine)
   return BITCASK_OK;
 }
 
-enum bitcask_status snapshot_take(struct engine *engine, uint64_t *version, uint64_t *count) {
+static enum bitcask_status take(struct engine *engine, uint64_t version)
+    REQUIRES(engine->write_lock) {
+  TRY(reserve_for_pending(engine));
+  return add_version(engine, version);
+}
+
+enum bitcask_status snapshot_take(struct engine *engine, uint64_t *version) {
   mutex_lock(&engine->write_lock);
   *version = engine->published_version;
-  enum bitcask_status status = reserve_for_pending(engine);
-  if (status == BITCASK_OK) status = add_version(engine, *version);
-  if (count != NULL) *count = keydir_count(engine->keydir);
+  enum bitcask_status status = take(engine, *version);
+  mutex_unlock(&engine->write_lock);
+  return status;
+}
+
+enum bitcask_status snapshot_take_counting(struct engine *engine, uint64_t *version,
+                                           uint64_t *count, bool *has_expiring) {
+  mutex_lock(&engine->write_lock);
+  publish_expired(engine);
+  *version = engine->published_version;
+  *count = keydir_count(engine->keydir);
+  *has_expiring = expiry_is_used(&engine->expiry);
+  enum bitcask_status status = take(engine, *version);
+  mutex_unlock(&engine->write_lock);
+  return status;
+}
+
+enum bitcask_status snapshot_take_again(struct engine *engine, uint64_t version) {
+  mutex_lock(&engine->write_lock);
+  enum bitcask_status status = take(engine, version);
   mutex_unlock(&engine->write_lock);
   return status;
 }
@@ -60,4 +87,49 @@ void snapshot_release(struct engine *engine, uint64_t version) {
   /* Without memory for the copy the old entries stay until the next release. */
   if (open != NULL) keydir_prune(engine->keydir, open, count, limit);
   memory_free(open);
+}
+
+/* ---- Looking up ---- */
+
+/* Among the entries that were superseded since. At most one was the newest at `version`. */
+static enum bitcask_status locate_old(struct engine *engine, uint64_t version, bitcask_bytes key,
+                                      uint64_t hash, struct bitcask_buffer *scratch,
+                                      struct located *out, struct segment **pinned) {
+  struct keydir_matches matches;
+  struct segment *segments[KEYDIR_MATCHES];
+  enum bitcask_status result = BITCASK_ABSENT;
+  for (unsigned first = 0;; first += KEYDIR_MATCHES) {
+    keydir_find_old(engine->keydir, hash, version, first, &matches, segments);
+    for (unsigned i = 0; i < matches.count; i++) {
+      enum bitcask_status status = BITCASK_ABSENT;
+      if (*pinned == NULL)
+        status = engine_examine(engine, segments[i], &matches.entries[i], key, scratch, out);
+      if (status == BITCASK_ABSENT) {
+        segment_unref(segments[i]);
+        continue;
+      }
+      *pinned = segments[i];
+      result = status;
+    }
+    if (*pinned != NULL || !matches.more) return result;
+  }
+}
+
+enum bitcask_status snapshot_locate(struct engine *engine, uint64_t version, bitcask_bytes key,
+                                    uint64_t hash, struct bitcask_buffer *scratch,
+                                    struct located *out, struct segment **pinned) {
+  *pinned = NULL;
+  struct located current;
+  /* The current entry first: one that is superseded between the two looks is among the old
+   * ones by the second. */
+  enum bitcask_status status = engine_locate(engine, key, hash, scratch, &current);
+  if (status != BITCASK_OK || current.record.version > version) {
+    enum bitcask_status old = locate_old(engine, version, key, hash, scratch, out, pinned);
+    if (old == BITCASK_ABSENT && status == BITCASK_CORRUPT) *out = current;
+    status = old == BITCASK_ABSENT && status == BITCASK_CORRUPT ? BITCASK_CORRUPT : old;
+  } else {
+    *out = current;
+  }
+  if (status == BITCASK_OK && engine_has_expired(engine, &out->record)) status = BITCASK_ABSENT;
+  return status;
 }

@@ -8,9 +8,22 @@
 
 #include "engine/engine.h"
 
-/* The version of everything published so far; what it sees stays until it is released.
- * `count` (may be NULL) gets the number of live keys at that version. */
-enum bitcask_status snapshot_take(struct engine *engine, uint64_t *version, uint64_t *count);
+/* The version of everything published so far; what it sees stays until it is released. */
+enum bitcask_status snapshot_take(struct engine *engine, uint64_t *version);
 void snapshot_release(struct engine *engine, uint64_t version);
+
+/* The same, with the number of live keys at that moment, and whether any waits to expire. */
+enum bitcask_status snapshot_take_counting(struct engine *engine, uint64_t *version,
+                                           uint64_t *count, bool *has_expiring);
+
+/* One more claim on a version of which there is one already. */
+enum bitcask_status snapshot_take_again(struct engine *engine, uint64_t version);
+
+/* The record of the key that was the newest at `version`, unless it has expired by now. The
+ * guard is held by the caller; *pinned gets a segment to be unreferenced once the record is
+ * read, or NULL. */
+enum bitcask_status snapshot_locate(struct engine *engine, uint64_t version, bitcask_bytes key,
+                                    uint64_t hash, struct bitcask_buffer *scratch,
+                                    struct located *out, struct segment **pinned);
 
 #endif

@@ -1,5 +1,7 @@
 #include "engine/stats.h"
 
+#include "engine/publish.h"
+
 static uint64_t less(uint64_t from, uint64_t by) { return from > by ? from - by : 0; }
 
 static struct bitcask_segment describe(const struct segment *segment, bool is_active) {
@@ -14,6 +16,7 @@ static struct bitcask_segment describe(const struct segment *segment, bool is_ac
       .records = facts->records,
       .live_records = atomic_load(&segment->live_records),
       .tombstones = facts->tombstones,
+      .expired_bytes = atomic_load(&segment->expired_bytes),
       .min_version = facts->min_version,
       .max_version = facts->max_version,
       .created_ms = facts->created_ms,
@@ -28,6 +31,7 @@ enum bitcask_status stats_segments(struct engine *engine, struct bitcask_segment
                                    size_t *count) {
   enum bitcask_status status = BITCASK_OK;
   mutex_lock(&engine->write_lock);
+  publish_expired(engine);
   mutex_lock(&engine->set_lock);
   size_t total = engine->sealed_count + (engine->active != NULL ? 1 : 0);
   struct bitcask_segment *all = memory_new(total * sizeof *all);
@@ -72,6 +76,7 @@ enum bitcask_status stats_of(struct engine *engine, struct bitcask_stats *out) {
   out->keys = keydir_count(engine->keydir);
   out->open_files = engine->directory->ops->open_files(engine->directory);
   out->keydir_bytes = keydir_bytes(engine->keydir);
+  out->expiring = expiry_count(&engine->expiry);
   out->old_versions = keydir_old_count(engine->keydir);
   out->pinned_segments = atomic_load(&engine->obsolete_count);
   out->version = atomic_load(&engine->last_version);

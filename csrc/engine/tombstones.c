@@ -66,9 +66,8 @@ struct walk {
 
 static enum bitcask_status visit(struct walk *walk, bitcask_bytes key, uint64_t version,
                                  uint8_t flags) {
-  bool is_tombstone = flags & RECORD_TOMBSTONE;
-  if (walk->is_outside && !is_tombstone) mark(walk->set, key, version);
-  if (!walk->is_outside && is_tombstone && version > walk->oldest_put)
+  if (walk->is_outside && !(flags & RECORD_TOMBSTONE)) mark(walk->set, key, version);
+  if (!walk->is_outside && tombstones_may_be(flags) && version > walk->oldest_put)
     return add(walk->set, key, version);
   return BITCASK_OK;
 }
@@ -110,8 +109,8 @@ static enum bitcask_status walk_segment(struct walk *walk, struct segment *segme
 
 enum bitcask_status tombstones_collect(struct tombstones *set, struct segment *segment,
                                        store_identity store, uint64_t oldest_put) {
-  if (segment->facts.tombstones == 0 || segment->facts.max_version <= oldest_put)
-    return BITCASK_OK;
+  bool has_any = segment->facts.tombstones > 0 || (segment->facts.flags & EDIT_FACTS_EXPIRING);
+  if (!has_any || segment->facts.max_version <= oldest_put) return BITCASK_OK;
   struct walk walk = {set, oldest_put, false};
   return walk_segment(&walk, segment, store);
 }

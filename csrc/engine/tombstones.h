@@ -18,11 +18,17 @@ struct tombstones {
   bool keep_all; /* something could not be read: drop none */
 };
 
+/* Can a record with these flags be all that hides an older one? A put that expires can: once
+ * it has, whatever the clock says since. */
+static inline bool tombstones_may_be(uint8_t flags) {
+  return flags & (RECORD_TOMBSTONE | RECORD_EXPIRES);
+}
+
 void tombstones_init(struct tombstones *set);
 void tombstones_release(struct tombstones *set);
 
-/* Add the tombstones of a segment of the merge that might be needed: those with a version
- * above `oldest_put`, the lowest version of a put outside. */
+/* Add the records of a segment of the merge that may be needed as tombstones: those with a
+ * version above `oldest_put`, the lowest version of a put outside. */
 enum bitcask_status tombstones_collect(struct tombstones *set, struct segment *segment,
                                        store_identity store, uint64_t oldest_put);
 

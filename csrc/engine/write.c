@@ -2,410 +2,184 @@
 
 #include <inttypes.h>
 
-#include "engine/worker.h"
-#include "store/hint_file.h"
+#include "engine/publish.h"
+#include "engine/rotation.h"
 
-size_t engine_headroom(const struct engine *engine) {
-  uint64_t quarter = engine->options.segment_size / 4;
-  return quarter < ENGINE_HEADROOM ? (size_t)quarter : ENGINE_HEADROOM;
-}
+/* A request on its way to the segment. */
+struct write {
+  struct record record;
+  struct pending_write pending;
+};
 
-/* ---- Hints ---- */
+/* Records and writes of one group; the first `count` are to be written. */
+struct group {
+  struct write *writes;
+  struct record **records; /* of the writes, for the segment */
+  uint64_t *offsets;
+  size_t count;
+  uint64_t bytes;
+  bool has_only_deletes;
+};
 
-static void write_hint(void *owner, void *context) {
-  struct engine *engine = owner;
-  struct segment *segment = context;
-  enum bitcask_status status = BITCASK_OK;
-  if (!atomic_load(&segment->is_obsolete))
-    status = hint_file_write(engine->disk, segment, engine->manifest.store);
-  /* A hint file may be missing; damage in the segment is worth telling. */
-  if (status == BITCASK_CORRUPT)
-    engine_report_damage(engine, segment->facts.id, 0, 0, bitcask_error_text());
-  segment_unref(segment);
-}
+/* No segment, however large a batch makes it, may go beyond what a place can tell. */
+#define GROUP_BYTES_MAX (UINT64_C(1) << 35)
 
-void engine_write_hint_later(struct engine *engine, struct segment *segment) {
-  segment_ref(segment);
-  if (engine->worker == NULL || !worker_add(engine->worker, write_hint, segment))
-    write_hint(engine, segment);
-}
+/* ---- Conditions ---- */
 
-/* ---- Flushing ---- */
-
-/* Flush a segment unless it is sealed, and durable with that. */
-static enum bitcask_status flush_segment(struct engine *engine, struct segment *segment)
-    REQUIRES(engine->flush_lock) {
-  if (segment == NULL || segment->is_sealed) return BITCASK_OK;
-  uint64_t length = disk_file_size(segment->file);
-  if (atomic_load(&segment->synced_length) >= length) return BITCASK_OK;
-  atomic_fetch_add_explicit(&engine->counters.syncs, 1, memory_order_relaxed);
-  enum bitcask_status status = segment_sync(segment, length);
-  return status == BITCASK_OK ? status : engine_stop(engine, status);
-}
-
-/* The same for all that was appended before the call. The ticket is read first: whatever is
- * appended between the two reads is flushed too, and a segment sealed between them is
- * durable already. */
-static enum bitcask_status flush_appended(struct engine *engine) REQUIRES(engine->flush_lock) {
-  uint64_t ticket = atomic_load(&engine->appended_ticket);
-  struct segment *active = engine_ref_active(engine);
-  enum bitcask_status status = flush_segment(engine, active);
-  segment_unref(active);
-  if (status != BITCASK_OK) return status;
-  if (atomic_load(&engine->durable_ticket) < ticket)
-    atomic_store(&engine->durable_ticket, ticket);
-  return BITCASK_OK;
-}
-
-enum bitcask_status engine_flush(struct engine *engine) {
-  TRY(engine_check_writable(engine));
-  mutex_lock(&engine->flush_lock);
-  enum bitcask_status status = flush_appended(engine);
-  mutex_unlock(&engine->flush_lock);
-  return status;
-}
-
-static void flush_ahead(void *owner, void *context) {
-  struct engine *engine = owner;
-  (void)context;
-  atomic_store(&engine->is_flush_queued, false);
-  enum bitcask_status status = engine_flush(engine);
-  if (status != BITCASK_OK && status != BITCASK_STOPPED) engine_report_failure(engine, status);
-}
-
-static void flush_ahead_if_due(struct engine *engine) REQUIRES(engine->write_lock) {
-  const struct segment *active = engine->active;
-  uint64_t synced = atomic_load_explicit(&active->synced_length, memory_order_relaxed);
-  if (engine->worker == NULL || active->facts.length - synced < ENGINE_FLUSH_AHEAD) return;
-  if (atomic_exchange(&engine->is_flush_queued, true)) return;
-  if (!worker_add(engine->worker, flush_ahead, NULL))
-    atomic_store(&engine->is_flush_queued, false);
-}
-
-/* ---- Publishing ---- */
-
-/* Whether a snapshot can see what was written as `version`; then the entry that is replaced
- * is to be kept. */
-static bool is_seen_by_snapshot(const struct engine *engine, uint64_t version)
-    REQUIRES(engine->write_lock) {
-  size_t count = engine->snapshot_count;
-  return count > 0 && engine->snapshots[count - 1] >= version;
-}
-
-/* Put the new entry in the place of the one that was found, or remove that one. False: a
- * merge has moved it meanwhile. */
-static bool supersede(struct engine *engine, const struct pending_write *write,
-                      const struct located *old, uint64_t born) REQUIRES(engine->write_lock) {
-  struct keydir_old keep = {
-      .entry = old->entry, .born = born, .died = write->version, .segment = old->segment};
-  const struct keydir_old *kept = is_seen_by_snapshot(engine, born) ? &keep : NULL;
-  bool is_done = write->is_tombstone
-                     ? keydir_remove(engine->keydir, write->hash, old->entry.at, kept)
-                     : keydir_replace(engine->keydir, write->hash, old->entry.at, write->at,
-                                      write->size, kept);
-  if (is_done) engine_count_dead(old->segment, keydir_entry_size(&old->entry));
-  return is_done;
-}
-
-/* Let readers see a write. Cannot fail: room was reserved before the append. */
-static void publish(struct engine *engine, const struct pending_write *write)
-    REQUIRES(engine->write_lock) {
+/* The version that the key has, as far as was published; 0: there is no such key. */
+static enum bitcask_status current_version(struct engine *engine, bitcask_bytes key,
+                                           uint64_t hash, uint64_t *out) {
   struct bitcask_buffer scratch = {0};
-  struct located old;
+  struct located located;
   guard_token token = guard_enter(&engine->guard);
-  if (!write->is_tombstone) engine_count_live(engine_segment(engine, write->at), write->size);
-  for (;;) {
-    enum bitcask_status status = engine_locate(engine, write->key, write->hash, &scratch, &old);
-    /* A damaged record under the key's own hash is taken for the key's: with a hash worth
-     * its name it is. Under a poor one it stays, as damage of an unknown key. */
-    bool is_found = status == BITCASK_OK ||
-                    (status == BITCASK_CORRUPT && engine->hash.built_in != NULL);
-    uint64_t born = status == BITCASK_OK ? old.record.version : 1;
-    if (is_found && supersede(engine, write, &old, born)) break;
-    if (is_found) continue;
-    if (!write->is_tombstone)
-      keydir_insert(engine->keydir, write->hash, write->at, write->size);
-    break;
-  }
+  enum bitcask_status status = engine_locate_live(engine, key, hash, &scratch, &located);
+  *out = status == BITCASK_OK ? located.record.version : 0;
   guard_leave(token);
   bitcask_buffer_release(&scratch);
-  if (write->version > engine->published_version) engine->published_version = write->version;
+  return status == BITCASK_ABSENT ? BITCASK_OK : status;
 }
 
-static void publish_durable(struct engine *engine) REQUIRES(engine->write_lock) {
-  uint64_t durable = atomic_load(&engine->durable_ticket);
-  while (engine->pending_first != NULL && engine->pending_first->ticket <= durable) {
-    struct pending_write *write = engine->pending_first;
-    publish(engine, write);
-    engine->pending_first = write->next;
-    if (engine->pending_first == NULL) engine->pending_last = &engine->pending_first;
-    engine->pending_count--;
-  }
+static enum bitcask_status check_version(struct engine *engine, bitcask_bytes key, uint64_t hash,
+                                         uint64_t expected) {
+  uint64_t version = 0;
+  TRY(current_version(engine, key, hash, &version));
+  if (version == expected) return BITCASK_OK;
+  if (version == 0)
+    return status_fail(BITCASK_CONFLICT, "the key was to have version %" PRIu64 ", and is not there",
+                       expected);
+  if (expected == 0)
+    return status_fail(BITCASK_CONFLICT, "the key was not to be there, and has version %" PRIu64,
+                       version);
+  return status_fail(BITCASK_CONFLICT,
+                     "the key was to have version %" PRIu64 ", and has version %" PRIu64, expected,
+                     version);
 }
 
-static void add_pending(struct engine *engine, struct pending_write *write)
-    REQUIRES(engine->write_lock) {
-  *engine->pending_last = write;
-  engine->pending_last = &write->next;
-  engine->pending_count++;
-}
-
-static void remove_pending(struct engine *engine, const struct pending_write *write)
-    REQUIRES(engine->write_lock) {
-  struct pending_write **at = &engine->pending_first;
-  while (*at != NULL && *at != write) at = &(*at)->next;
-  if (*at == NULL) return;
-  *at = write->next;
-  if (*at == NULL) engine->pending_last = at;
-  engine->pending_count--;
-}
-
-/* ---- Sealing ---- */
-
-static void set_active(struct engine *engine, struct segment *segment)
-    REQUIRES(engine->write_lock) {
-  mutex_lock(&engine->active_lock);
-  engine->active = segment;
-  engine->is_active_closed = false;
-  mutex_unlock(&engine->active_lock);
-}
-
-/* Make the active segment durable to the last byte, so that it can be sealed. */
-static enum bitcask_status flush_for_sealing(struct engine *engine, struct segment *segment)
-    REQUIRES(engine->write_lock) {
+/* What is appended and not yet published counts for conditions, so it is published first. */
+static enum bitcask_status publish_pending(struct engine *engine) REQUIRES(engine->write_lock) {
+  if (engine->pending_count == 0) return BITCASK_OK;
   mutex_lock(&engine->flush_lock);
-  enum bitcask_status status = segment->file->ops->finish(segment->file);
-  if (status == BITCASK_OK) status = flush_segment(engine, segment);
-  if (status == BITCASK_OK)
-    atomic_store(&engine->durable_ticket, atomic_load(&engine->appended_ticket));
+  enum bitcask_status status = rotation_flush(engine);
   mutex_unlock(&engine->flush_lock);
   if (status == BITCASK_OK) publish_durable(engine);
   return status;
 }
 
-static void report_sealed(struct engine *engine, const struct segment *segment) {
-  struct bitcask_event event = {.kind = BITCASK_EVENT_SEALED,
-                                .segment = segment->facts.id,
-                                .records = segment->facts.records,
-                                .bytes = segment->facts.length - HEADER_SIZE};
-  engine_report(engine, &event);
+/* ---- From requests to records ---- */
+
+static uint64_t expires_at(struct engine *engine, uint64_t ttl_ms) {
+  if (ttl_ms == BITCASK_TTL_DEFAULT) ttl_ms = engine->options.ttl_ms;
+  if (ttl_ms == 0 || ttl_ms == BITCASK_TTL_NEVER) return 0;
+  uint64_t now = engine->disk->ops->now_ms(engine->disk);
+  return ttl_ms > UINT64_MAX - 1 - now ? UINT64_MAX - 1 : now + ttl_ms;
 }
 
-/* The manifest says that it is sealed; now memory does. Its place was promised. */
-static void become_sealed(struct engine *engine, struct segment *segment)
-    REQUIRES(engine->write_lock) {
-  mutex_lock(&engine->flush_lock);
-  segment->is_sealed = true;
-  segment->file->ops->freeze(segment->file);
-  mutex_unlock(&engine->flush_lock);
-  mutex_lock(&engine->set_lock);
-  engine_add_sealed(engine, segment);
-  mutex_unlock(&engine->set_lock);
-  report_sealed(engine, segment);
-  engine_write_hint_later(engine, segment);
-}
-
-/* Write the edit that seals `old` (or drops it, without records) and makes `new` active. */
-static enum bitcask_status commit_rotation(struct engine *engine, struct segment *old,
-                                           struct segment *new) {
-  struct bitcask_buffer items = {0};
-  enum bitcask_status status = BITCASK_OK;
-  if (old != NULL && old->facts.records > 0) {
-    old->facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
-    status = edit_append_facts(&items, EDIT_SEALED, &old->facts);
-  } else if (old != NULL) {
-    status = edit_append_removed(&items, old->facts.id);
+static enum bitcask_status prepare(struct engine *engine, const struct write_request *request,
+                                   struct write *out) {
+  *out = (struct write){.record = {.key = request->key}};
+  TRY(hash_of(&engine->hash, request->key, &out->pending.hash));
+  struct record *record = &out->record;
+  if (request->is_delete) {
+    record->flags = RECORD_TOMBSTONE;
+  } else {
+    record->value = request->value;
+    record->expires = expires_at(engine, request->ttl_ms);
+    if (record->expires > 0) record->flags = RECORD_EXPIRES;
   }
-  if (status == BITCASK_OK && new != NULL)
-    status = edit_append_active(&items, new->facts.id);
-  if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
-  bitcask_buffer_release(&items);
-  return status;
-}
-
-/* The active segment gives way; a place among the sealed ones was promised. */
-static void leave_old(struct engine *engine, struct segment *old) REQUIRES(engine->write_lock) {
-  if (old != NULL && old->facts.records > 0) {
-    become_sealed(engine, old);
-    return;
-  }
-  engine_break_promise(engine, 1);
-  if (old == NULL) return;
-  engine_drop_slot(engine, old);
-  atomic_fetch_add(&engine->obsolete_count, 1);
-  atomic_store(&old->is_obsolete, true);
-  segment_unref(old);
-}
-
-/* A segment that no manifest came to name. After a failed flush nothing is deleted: the next
- * open sweeps it. */
-static void drop_new(struct engine *engine, struct segment *segment) {
-  if (segment == NULL) return;
-  engine_drop_slot(engine, segment);
-  segment->obsolete_count = NULL;
-  atomic_store(&segment->is_obsolete, !atomic_load(&engine->is_stopped));
-  segment_unref(segment);
-}
-
-/* A segment to become the active one: durable, name and all, before the manifest names it. */
-static enum bitcask_status create_segment(struct engine *engine, uint64_t record_size,
-                                          struct segment **out) {
-  uint64_t largest = engine->options.segment_size;
-  if (HEADER_SIZE + record_size > largest) largest = HEADER_SIZE + record_size;
-  TRY(segment_create(engine->disk, engine->directory, engine->manifest.store,
-                     engine_next_id(engine), largest + engine_headroom(engine), out));
-  enum bitcask_status status = segment_sync(*out, HEADER_SIZE);
-  if (status == BITCASK_OK) status = engine->directory->ops->sync(engine->directory);
-  if (status == BITCASK_IO) engine_stop(engine, status);
-  if (status == BITCASK_OK) status = engine_take_slot(engine, *out);
-  if (status != BITCASK_OK) {
-    drop_new(engine, *out);
-    *out = NULL;
-  }
-  return status;
-}
-
-/* Begin a new active segment that takes a record of `record_size` bytes; the old one, if
- * there is one, is sealed by the same edit. */
-static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
-    REQUIRES(engine->write_lock) {
-  struct segment *old = engine->active, *new = NULL;
-  TRY(engine_promise_sealed(engine, 1));
-  enum bitcask_status status = create_segment(engine, record_size, &new);
-  if (status == BITCASK_OK && old != NULL) status = flush_for_sealing(engine, old);
-  if (status == BITCASK_OK) status = commit_rotation(engine, old, new);
-  if (status != BITCASK_OK) {
-    engine_break_promise(engine, 1);
-    drop_new(engine, new);
-    return status;
-  }
-  set_active(engine, new);
-  leave_old(engine, old);
+  record->value_check = record_value_check(record->value);
+  out->pending.key = request->key;
+  out->pending.expires = record->expires;
+  out->pending.is_tombstone = request->is_delete;
+  out->pending.size = record_size_of(record);
   return BITCASK_OK;
 }
 
-static enum bitcask_status seal_active(struct engine *engine) REQUIRES(engine->write_lock) {
-  struct segment *active = engine->active;
-  TRY(engine_promise_sealed(engine, 1));
-  enum bitcask_status status = flush_for_sealing(engine, active);
-  if (status == BITCASK_OK) status = commit_rotation(engine, active, NULL);
-  if (status != BITCASK_OK) {
-    engine_break_promise(engine, 1);
-    return status;
+/* Is there anything to delete: published, or put earlier in the same group? A damaged record
+ * counts: it can be deleted. */
+static bool is_there(struct engine *engine, const struct group *group,
+                     const struct write *write) {
+  for (size_t i = 0; i < group->count; i++)
+    if (group->writes[i].pending.hash == write->pending.hash) return true;
+  uint64_t version = 0;
+  enum bitcask_status status =
+      current_version(engine, write->record.key, write->pending.hash, &version);
+  return status != BITCASK_OK || version != 0;
+}
+
+/* ---- Appending ---- */
+
+static void number(struct engine *engine, struct group *group) REQUIRES(engine->write_lock) {
+  uint64_t version = atomic_load_explicit(&engine->last_version, memory_order_relaxed);
+  for (size_t i = 0; i < group->count; i++) {
+    struct write *write = &group->writes[i];
+    write->record.version = write->pending.version = ++version;
+    if (i + 1 < group->count) write->record.flags |= RECORD_CONTINUES;
+    group->records[i] = &write->record;
   }
-  set_active(engine, NULL);
-  leave_old(engine, active);
-  return BITCASK_OK;
 }
 
-enum bitcask_status engine_seal(struct engine *engine, uint64_t *id) {
-  TRY(engine_check_writable(engine));
-  mutex_lock(&engine->write_lock);
-  struct segment *active = engine->active;
-  uint64_t sealed_id = active != NULL ? active->facts.id : 0;
-  enum bitcask_status status = BITCASK_OK;
-  *id = 0;
-  if (active != NULL && active->facts.records > 0) {
-    status = seal_active(engine);
-    if (status == BITCASK_OK) *id = sealed_id;
+static void place_writes(struct engine *engine, struct group *group) REQUIRES(engine->write_lock) {
+  uint64_t ticket = atomic_load_explicit(&engine->appended_ticket, memory_order_relaxed) + 1;
+  for (size_t i = 0; i < group->count; i++) {
+    struct pending_write *pending = &group->writes[i].pending;
+    pending->at = place_make(engine->active->slot, group->offsets[i],
+                             pending->expires > 0 ? PLACE_EXPIRES : 0);
+    pending->ticket = ticket;
   }
-  mutex_unlock(&engine->write_lock);
-  return status;
+  atomic_store_explicit(&engine->last_version, group->writes[group->count - 1].pending.version,
+                        memory_order_relaxed);
+  atomic_store(&engine->appended_ticket, ticket);
 }
 
-enum bitcask_status engine_close_cleanly(struct engine *engine) {
-  if (engine->is_readonly || atomic_load(&engine->is_stopped)) return BITCASK_OK;
-  mutex_lock(&engine->write_lock);
-  struct segment *active = engine->active;
-  enum bitcask_status status = BITCASK_OK;
-  if (active != NULL && !engine->is_active_closed) {
-    struct bitcask_buffer items = {0};
-    status = flush_for_sealing(engine, active);
-    if (status == BITCASK_OK) status = edit_append_facts(&items, EDIT_CLOSED, &active->facts);
-    if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
-    bitcask_buffer_release(&items);
-  }
-  mutex_unlock(&engine->write_lock);
-  return status;
-}
-
-/* ---- Writing ---- */
-
-/* The manifest says that the store was closed cleanly with this active segment. Before the
- * first append that has to be taken back. */
-static enum bitcask_status mark_open(struct engine *engine) REQUIRES(engine->write_lock) {
-  if (!engine->is_active_closed) return BITCASK_OK;
-  struct bitcask_buffer items = {0};
-  enum bitcask_status status = edit_append_active(&items, engine->active->facts.id);
-  if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
-  if (status == BITCASK_OK) engine->is_active_closed = false;
-  bitcask_buffer_release(&items);
-  return status;
-}
-
-/* An active segment with room for `size` bytes more. */
-static enum bitcask_status make_room(struct engine *engine, uint64_t size, bool is_tombstone)
+static enum bitcask_status reserve(struct engine *engine, struct group *group)
     REQUIRES(engine->write_lock) {
-  struct segment *active = engine->active;
-  if (active == NULL) return rotate(engine, size);
-  uint64_t length = segment_length_with(active, size);
-  if (length <= engine->options.segment_size) return mark_open(engine);
-  enum bitcask_status status = rotate(engine, size);
-  /* On a full disk a delete may go into the space that puts left free for it. */
-  if (status == BITCASK_NOSPACE && is_tombstone && length <= active->capacity)
-    return mark_open(engine);
+  if (group->count == 1) return publish_reserve(engine, &group->writes[0].pending, 1);
+  struct pending_write *all = memory_new(group->count * sizeof *all);
+  if (all == NULL) return BITCASK_NOMEMORY;
+  for (size_t i = 0; i < group->count; i++) all[i] = group->writes[i].pending;
+  enum bitcask_status status = publish_reserve(engine, all, group->count);
+  memory_free(all);
   return status;
 }
 
-static enum bitcask_status append(struct engine *engine, struct record *record,
-                                  struct pending_write *write) REQUIRES(engine->write_lock) {
-  uint64_t offset = 0;
-  bool is_tombstone = record->flags & RECORD_TOMBSTONE;
-  write->size = record_size_of(record);
-  TRY(make_room(engine, write->size, is_tombstone));
-  TRY(keydir_reserve(engine->keydir, write->hash, engine->pending_count + 1,
-                     engine->snapshot_count > 0));
-  record->version = atomic_load_explicit(&engine->last_version, memory_order_relaxed) + 1;
-  TRY(segment_append(engine->active, record, is_tombstone ? 0 : engine_headroom(engine), &offset));
-  atomic_store_explicit(&engine->last_version, record->version, memory_order_relaxed);
-  atomic_fetch_add_explicit(&engine->counters.bytes_written, write->size, memory_order_relaxed);
-  write->key = record->key;
-  write->version = record->version;
-  write->is_tombstone = is_tombstone;
-  write->at = place_make(engine->active->slot, offset,
-                         record->flags & RECORD_EXPIRES ? PLACE_EXPIRES : 0);
-  write->ticket = atomic_load_explicit(&engine->appended_ticket, memory_order_relaxed) + 1;
-  atomic_store(&engine->appended_ticket, write->ticket);
-  flush_ahead_if_due(engine);
+static enum bitcask_status append(struct engine *engine, struct group *group)
+    REQUIRES(engine->write_lock) {
+  if (group->bytes > GROUP_BYTES_MAX)
+    return status_fail(BITCASK_TOOLARGE, "the batch is %" PRIu64 " bytes; at most %" PRIu64 " can be written as one",
+                       group->bytes, GROUP_BYTES_MAX);
+  TRY(rotation_make_room(engine, group->bytes, group->has_only_deletes));
+  TRY(reserve(engine, group));
+  number(engine, group);
+  size_t headroom = group->has_only_deletes ? 0 : engine_headroom(engine);
+  TRY(segment_append_all(engine->active, group->records, group->count, headroom, group->offsets));
+  place_writes(engine, group);
+  atomic_fetch_add_explicit(&engine->counters.bytes_written, group->bytes, memory_order_relaxed);
+  rotation_flush_ahead(engine);
   return BITCASK_OK;
 }
 
-/* Is there a published record of the key? A damaged one counts: it can be deleted. */
-static bool is_there(struct engine *engine, bitcask_bytes key, uint64_t hash) {
-  struct bitcask_buffer scratch = {0};
-  struct located located;
-  guard_token token = guard_enter(&engine->guard);
-  enum bitcask_status status = engine_locate(engine, key, hash, &scratch, &located);
-  guard_leave(token);
-  bitcask_buffer_release(&scratch);
-  return status != BITCASK_ABSENT;
+static void add_to_group(struct group *group, const struct write *write) {
+  group->writes[group->count++] = *write;
+  group->bytes += write->pending.size;
+  group->has_only_deletes &= write->pending.is_tombstone;
 }
 
-/* Wait until the write is flushed, by whoever gets there first, and published. */
-static enum bitcask_status finish_durably(struct engine *engine, struct pending_write *write)
+/* ---- Making it durable and visible ---- */
+
+/* Wait until the group is flushed, by whoever gets there first, and published. */
+static enum bitcask_status finish_durably(struct engine *engine, struct group *group)
     EXCLUDES(engine->write_lock) {
   enum bitcask_status status = BITCASK_OK;
   mutex_lock(&engine->flush_lock);
-  if (atomic_load(&engine->durable_ticket) < write->ticket) {
+  if (atomic_load(&engine->durable_ticket) < group->writes[0].pending.ticket) {
     status = engine_check_writable(engine);
-    if (status == BITCASK_OK) status = flush_appended(engine);
+    if (status == BITCASK_OK) status = rotation_flush(engine);
   }
   mutex_unlock(&engine->flush_lock);
   mutex_lock(&engine->write_lock);
-  if (status == BITCASK_OK)
-    publish_durable(engine);
-  else
-    remove_pending(engine, write);
+  if (status == BITCASK_OK) publish_durable(engine);
+  for (size_t i = 0; status != BITCASK_OK && i < group->count; i++)
+    publish_never(engine, &group->writes[i].pending);
   mutex_unlock(&engine->write_lock);
   return status;
 }
@@ -418,33 +192,146 @@ static enum bitcask_status flush_if_due(struct engine *engine) REQUIRES(engine->
   if (now - engine->last_interval_sync_us < interval) return BITCASK_OK;
   engine->last_interval_sync_us = now;
   mutex_lock(&engine->flush_lock);
-  enum bitcask_status status = flush_appended(engine);
+  enum bitcask_status status = rotation_flush(engine);
   mutex_unlock(&engine->flush_lock);
   return status;
 }
 
-enum bitcask_status engine_write(struct engine *engine, struct record *record,
-                                 uint64_t *version) {
-  struct pending_write write = {.next = NULL};
-  bool is_tombstone = record->flags & RECORD_TOMBSTONE;
-  TRY(engine_check_writable(engine));
-  TRY(hash_of(&engine->hash, record->key, &write.hash));
-  record->value_check = record_value_check(record->value);
-  bool is_durable = engine->options.sync == BITCASK_SYNC_ALWAYS;
+static bool is_flushed_first(const struct engine *engine) {
+  return engine->options.sync == BITCASK_SYNC_ALWAYS;
+}
 
+static enum bitcask_status append_and_publish(struct engine *engine, struct group *group)
+    REQUIRES(engine->write_lock) {
+  TRY(append(engine, group));
+  for (size_t i = 0; i < group->count; i++) {
+    struct pending_write *pending = &group->writes[i].pending;
+    if (is_flushed_first(engine))
+      publish_later(engine, pending);
+    else
+      publish_now(engine, pending);
+  }
+  return flush_if_due(engine);
+}
+
+/* ---- One write ---- */
+
+static enum bitcask_status check_one(struct engine *engine, const struct write_request *request,
+                                     const struct group *group, const struct write *write)
+    REQUIRES(engine->write_lock) {
+  TRY(engine_check_writable(engine));
+  publish_expired(engine);
+  if (request->condition.is_set) {
+    TRY(publish_pending(engine));
+    TRY(check_version(engine, request->key, write->pending.hash, request->condition.version));
+  }
+  if (request->is_delete && !is_there(engine, group, write)) return BITCASK_ABSENT;
+  return BITCASK_OK;
+}
+
+enum bitcask_status engine_write(struct engine *engine, const struct write_request *request,
+                                 uint64_t *version) {
+  struct write write, kept;
+  struct record *record = NULL;
+  uint64_t offset = 0;
+  struct group group = {.writes = &kept, .records = &record, .offsets = &offset, .has_only_deletes = true};
+  TRY(engine_check_writable(engine));
+  TRY(prepare(engine, request, &write));
   mutex_lock(&engine->write_lock);
-  enum bitcask_status status = engine_check_writable(engine);
-  if (status == BITCASK_OK && is_tombstone && !is_there(engine, record->key, write.hash))
-    status = BITCASK_ABSENT;
-  if (status == BITCASK_OK) status = append(engine, record, &write);
-  if (status == BITCASK_OK && is_durable) add_pending(engine, &write);
-  if (status == BITCASK_OK && !is_durable) {
-    publish(engine, &write);
-    status = flush_if_due(engine);
+  enum bitcask_status status = check_one(engine, request, &group, &write);
+  if (status == BITCASK_OK) {
+    add_to_group(&group, &write);
+    status = append_and_publish(engine, &group);
   }
   mutex_unlock(&engine->write_lock);
+  if (status == BITCASK_OK && is_flushed_first(engine)) status = finish_durably(engine, &group);
+  if (status == BITCASK_OK && version != NULL) *version = kept.pending.version;
+  return status;
+}
 
-  if (status == BITCASK_OK && is_durable) status = finish_durably(engine, &write);
-  if (status == BITCASK_OK && version != NULL) *version = write.version;
+/* ---- A group ---- */
+
+static enum bitcask_status check_expected(struct engine *engine,
+                                          const struct write_expectation *expected,
+                                          const uint64_t *hashes, size_t count)
+    REQUIRES(engine->write_lock) {
+  for (size_t i = 0; i < count; i++)
+    TRY(check_version(engine, expected[i].key, hashes[i], expected[i].version));
+  return BITCASK_OK;
+}
+
+static enum bitcask_status check_conditions(struct engine *engine,
+                                            const struct write_request *requests,
+                                            const struct write *prepared, size_t count)
+    REQUIRES(engine->write_lock) {
+  for (size_t i = 0; i < count; i++)
+    if (requests[i].condition.is_set)
+      TRY(check_version(engine, requests[i].key, prepared[i].pending.hash,
+                        requests[i].condition.version));
+  return BITCASK_OK;
+}
+
+/* Hashes first, without any lock: they may be a caller's own function. */
+static enum bitcask_status prepare_all(struct engine *engine, const struct write_request *requests,
+                                       struct write *prepared, size_t count,
+                                       const struct write_expectation *expected, uint64_t *hashes,
+                                       size_t expected_count) {
+  for (size_t i = 0; i < count; i++) TRY(prepare(engine, &requests[i], &prepared[i]));
+  for (size_t i = 0; i < expected_count; i++)
+    TRY(hash_of(&engine->hash, expected[i].key, &hashes[i]));
+  return BITCASK_OK;
+}
+
+static enum bitcask_status write_group_locked(struct engine *engine,
+                                              const struct write_request *requests,
+                                              const struct write *prepared, size_t count,
+                                              const struct write_expectation *expected,
+                                              const uint64_t *hashes, size_t expected_count,
+                                              struct group *group, uint64_t *version)
+    REQUIRES(engine->write_lock) {
+  TRY(engine_check_writable(engine));
+  publish_expired(engine);
+  TRY(publish_pending(engine));
+  TRY(check_expected(engine, expected, hashes, expected_count));
+  TRY(check_conditions(engine, requests, prepared, count));
+  for (size_t i = 0; i < count; i++)
+    if (!requests[i].is_delete || is_there(engine, group, &prepared[i]))
+      add_to_group(group, &prepared[i]);
+  *version = engine->published_version;
+  if (group->count == 0) return BITCASK_OK;
+  TRY(append_and_publish(engine, group));
+  *version = group->writes[group->count - 1].pending.version;
+  return BITCASK_OK;
+}
+
+enum bitcask_status engine_write_group(struct engine *engine, const struct write_request *requests,
+                                       size_t count, const struct write_expectation *expected,
+                                       size_t expected_count, uint64_t *version) {
+  TRY(engine_check_writable(engine));
+  struct write *prepared = memory_zeroed(count, sizeof *prepared);
+  uint64_t *hashes = memory_zeroed(expected_count, sizeof *hashes);
+  struct group group = {.writes = memory_zeroed(count, sizeof *group.writes),
+                        .records = memory_zeroed(count, sizeof *group.records),
+                        .offsets = memory_zeroed(count, sizeof *group.offsets),
+                        .has_only_deletes = true};
+  uint64_t written = 0;
+  enum bitcask_status status = BITCASK_NOMEMORY;
+  if (prepared != NULL && hashes != NULL && group.writes != NULL && group.records != NULL &&
+      group.offsets != NULL)
+    status = prepare_all(engine, requests, prepared, count, expected, hashes, expected_count);
+  if (status == BITCASK_OK) {
+    mutex_lock(&engine->write_lock);
+    status = write_group_locked(engine, requests, prepared, count, expected, hashes,
+                                expected_count, &group, &written);
+    mutex_unlock(&engine->write_lock);
+  }
+  if (status == BITCASK_OK && group.count > 0 && is_flushed_first(engine))
+    status = finish_durably(engine, &group);
+  if (status == BITCASK_OK && version != NULL) *version = written;
+  memory_free(prepared);
+  memory_free(hashes);
+  memory_free(group.writes);
+  memory_free(group.records);
+  memory_free(group.offsets);
   return status;
 }

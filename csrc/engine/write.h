@@ -1,38 +1,48 @@
 /*
- * Writing: appending records to the active segment, sealing it, flushing it, and making
- * what was written visible.
+ * Writing: one put or delete, or a group of them that counts all or not at all, with the
+ * conditions under which it is to happen.
  *
- * The order of one write: room in the keydir -> room in the segment -> append -> (flush) ->
- * publish. What can fail harmlessly comes first; once bytes are appended there are two ends
- * only: the keydir learns of them, or the engine stops.
+ * The order of a write: conditions -> room in the segment -> room in the keydir -> append
+ * -> (flush) -> publish. What can fail harmlessly comes first; once bytes are appended
+ * there are two ends only: the keydir learns of them, or the engine stops.
  *
- * With sync "always" a write is published after the flush, so that nobody reads a value
- * whose put will be reported as failed. Whoever gets the flush lock first flushes for all
- * who have appended by then.
+ * The records of a group stand one behind the other in one segment, each but the last marked
+ * as going on; recovery drops a group whose last record is not there.
  */
 #ifndef BITCASK_ENGINE_WRITE_H
 #define BITCASK_ENGINE_WRITE_H
 
 #include "engine/engine.h"
 
-/* Write a put, or a tombstone (record->flags), of which key, value and flags are set.
- * ABSENT: a tombstone for a key that is not there; nothing was written. */
-enum bitcask_status engine_write(struct engine *engine, struct record *record,
+/* A condition on the version that a key has when the write happens. */
+struct write_condition {
+  bool is_set;
+  uint64_t version; /* 0: there is no such key */
+};
+
+struct write_request {
+  bitcask_bytes key;
+  bitcask_bytes value;
+  uint64_t ttl_ms; /* as in struct bitcask_write_options */
+  bool is_delete;
+  struct write_condition condition;
+};
+
+/* A key whose version must be what it was when it was read. */
+struct write_expectation {
+  bitcask_bytes key;
+  uint64_t version; /* 0: there was no such key */
+};
+
+/* One write. ABSENT: a delete of a key that is not there; nothing was written. CONFLICT: the
+ * condition does not hold. */
+enum bitcask_status engine_write(struct engine *engine, const struct write_request *request,
                                  uint64_t *version);
 
-/* Everything appended so far is durable on OK. */
-enum bitcask_status engine_flush(struct engine *engine);
-
-/* Seal the active segment: its id, or 0 when it holds no records or there is none. */
-enum bitcask_status engine_seal(struct engine *engine, uint64_t *id);
-
-/* Flush, and record that the store was closed cleanly. */
-enum bitcask_status engine_close_cleanly(struct engine *engine);
-
-/* Write the hint file of a sealed segment, in the background where there is one. */
-void engine_write_hint_later(struct engine *engine, struct segment *segment);
-
-/* The space that puts leave free behind them. */
-size_t engine_headroom(const struct engine *engine);
+/* All of them as one. Deletes of keys that are not there are left out. *version gets the
+ * version of the last write, or the newest published one where nothing was to be written. */
+enum bitcask_status engine_write_group(struct engine *engine, const struct write_request *requests,
+                                       size_t count, const struct write_expectation *expected,
+                                       size_t expected_count, uint64_t *version);
 
 #endif

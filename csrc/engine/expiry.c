@@ -1,0 +1,82 @@
+#include "engine/expiry.h"
+
+#include "base/memory.h"
+
+void expiry_init(struct expiry *expiry) {
+  *expiry = (struct expiry){0};
+  mutex_init(&expiry->lock);
+  atomic_store(&expiry->next, UINT64_MAX);
+}
+
+void expiry_release(struct expiry *expiry) {
+  memory_free(expiry->items);
+  mutex_destroy(&expiry->lock);
+}
+
+enum bitcask_status expiry_reserve(struct expiry *expiry, size_t more) {
+  enum bitcask_status status = BITCASK_OK;
+  mutex_lock(&expiry->lock);
+  if (expiry->capacity - expiry->count < more) {
+    size_t capacity = expiry->count + expiry->count / 2 + more;
+    struct expiry_item *items = memory_resize(expiry->items, capacity, sizeof *items);
+    if (items == NULL) status = BITCASK_NOMEMORY;
+    if (items != NULL) expiry->items = items;
+    if (items != NULL) expiry->capacity = capacity;
+  }
+  mutex_unlock(&expiry->lock);
+  return status;
+}
+
+static void publish_next(struct expiry *expiry) REQUIRES(expiry->lock) {
+  uint64_t next = expiry->count > 0 ? expiry->items[0].expires : UINT64_MAX;
+  atomic_store_explicit(&expiry->next, next, memory_order_relaxed);
+}
+
+void expiry_add(struct expiry *expiry, uint64_t expires, uint64_t hash) {
+  mutex_lock(&expiry->lock);
+  struct expiry_item *items = expiry->items;
+  size_t at = expiry->count++;
+  while (at > 0 && items[(at - 1) / 2].expires > expires) {
+    items[at] = items[(at - 1) / 2];
+    at = (at - 1) / 2;
+  }
+  items[at] = (struct expiry_item){expires, hash};
+  publish_next(expiry);
+  mutex_unlock(&expiry->lock);
+}
+
+/* Take the first away; the last fills its place and sinks to where it belongs. */
+static void pop(struct expiry *expiry) REQUIRES(expiry->lock) {
+  struct expiry_item *items = expiry->items;
+  struct expiry_item last = items[--expiry->count];
+  size_t at = 0, count = expiry->count;
+  for (;;) {
+    size_t child = 2 * at + 1;
+    if (child >= count) break;
+    if (child + 1 < count && items[child + 1].expires < items[child].expires) child++;
+    if (items[child].expires >= last.expires) break;
+    items[at] = items[child];
+    at = child;
+  }
+  if (count > 0) items[at] = last;
+}
+
+bool expiry_take_due(struct expiry *expiry, uint64_t now, struct expiry_item *out) {
+  if (atomic_load_explicit(&expiry->next, memory_order_relaxed) > now) return false;
+  mutex_lock(&expiry->lock);
+  bool is_due = expiry->count > 0 && expiry->items[0].expires <= now;
+  if (is_due) {
+    *out = expiry->items[0];
+    pop(expiry);
+    publish_next(expiry);
+  }
+  mutex_unlock(&expiry->lock);
+  return is_due;
+}
+
+size_t expiry_count(struct expiry *expiry) {
+  mutex_lock(&expiry->lock);
+  size_t count = expiry->count;
+  mutex_unlock(&expiry->lock);
+  return count;
+}

@@ -1,0 +1,159 @@
+#include "engine/publish.h"
+
+/* How many writes of a group fall into each shard: that many entries may be new there. */
+static enum bitcask_status reserve_group(struct engine *engine, const struct pending_write *writes,
+                                         size_t count) REQUIRES(engine->write_lock) {
+  uint32_t in_shard[KEYDIR_SHARDS] = {0};
+  for (size_t i = 0; i < count; i++) in_shard[keydir_shard_of(writes[i].hash)]++;
+  for (unsigned shard = 0; shard < KEYDIR_SHARDS; shard++)
+    if (in_shard[shard] > 0)
+      TRY(keydir_reserve(engine->keydir, keydir_hash_of(shard, 0),
+                         engine->pending_count + in_shard[shard], engine->snapshot_count > 0));
+  return BITCASK_OK;
+}
+
+static size_t count_expiring(const struct pending_write *writes, size_t count) {
+  size_t expiring = 0;
+  for (size_t i = 0; i < count; i++) expiring += writes[i].expires > 0;
+  return expiring;
+}
+
+enum bitcask_status publish_reserve(struct engine *engine, const struct pending_write *writes,
+                                    size_t count) {
+  size_t expiring = count_expiring(writes, count);
+  if (expiring > 0) TRY(expiry_reserve(&engine->expiry, engine->pending_count + expiring));
+  if (count == 1)
+    return keydir_reserve(engine->keydir, writes->hash, engine->pending_count + 1,
+                          engine->snapshot_count > 0);
+  return reserve_group(engine, writes, count);
+}
+
+/* Whether a snapshot can see what was written as `version`; then the entry that is replaced
+ * is to be kept. */
+static bool is_seen_by_snapshot(const struct engine *engine, uint64_t version)
+    REQUIRES(engine->write_lock) {
+  size_t count = engine->snapshot_count;
+  return count > 0 && engine->snapshots[count - 1] >= version;
+}
+
+/* Put the new entry in the place of the one that was found, or remove that one. False: a
+ * merge has moved it meanwhile. */
+static bool supersede(struct engine *engine, const struct pending_write *write,
+                      const struct located *old, uint64_t born) REQUIRES(engine->write_lock) {
+  struct keydir_old keep = {
+      .entry = old->entry, .born = born, .died = write->version, .segment = old->segment};
+  const struct keydir_old *kept = is_seen_by_snapshot(engine, born) ? &keep : NULL;
+  bool is_done = write->is_tombstone
+                     ? keydir_remove(engine->keydir, write->hash, old->entry.at, kept)
+                     : keydir_replace(engine->keydir, write->hash, old->entry.at, write->at,
+                                      write->size, kept);
+  if (is_done) engine_count_dead(old->segment, keydir_entry_size(&old->entry));
+  return is_done;
+}
+
+/* Let readers see a write. Cannot fail: room was reserved before the append. */
+void publish_now(struct engine *engine, const struct pending_write *write) {
+  struct bitcask_buffer scratch = {0};
+  struct located old;
+  guard_token token = guard_enter(&engine->guard);
+  if (!write->is_tombstone) engine_count_live(engine_segment(engine, write->at), write->size);
+  for (;;) {
+    enum bitcask_status status = engine_locate(engine, write->key, write->hash, &scratch, &old);
+    /* A damaged record under the key's own hash is taken for the key's: with a hash worth
+     * its name it is. Under a poor one it stays, as damage of an unknown key. */
+    bool is_found = status == BITCASK_OK ||
+                    (status == BITCASK_CORRUPT && engine->hash.built_in != NULL);
+    uint64_t born = status == BITCASK_OK ? old.record.version : 1;
+    if (is_found && supersede(engine, write, &old, born)) break;
+    if (is_found) continue;
+    if (!write->is_tombstone)
+      keydir_insert(engine->keydir, write->hash, write->at, write->size);
+    break;
+  }
+  guard_leave(token);
+  bitcask_buffer_release(&scratch);
+  if (write->expires > 0) expiry_add(&engine->expiry, write->expires, write->hash);
+  if (write->version > engine->published_version) engine->published_version = write->version;
+}
+
+void publish_durable(struct engine *engine) {
+  uint64_t durable = atomic_load(&engine->durable_ticket);
+  while (engine->pending_first != NULL && engine->pending_first->ticket <= durable) {
+    struct pending_write *write = engine->pending_first;
+    publish_now(engine, write);
+    engine->pending_first = write->next;
+    if (engine->pending_first == NULL) engine->pending_last = &engine->pending_first;
+    engine->pending_count--;
+  }
+}
+
+void publish_later(struct engine *engine, struct pending_write *write) {
+  *engine->pending_last = write;
+  engine->pending_last = &write->next;
+  engine->pending_count++;
+}
+
+void publish_never(struct engine *engine, const struct pending_write *write) {
+  struct pending_write **at = &engine->pending_first;
+  while (*at != NULL && *at != write) at = &(*at)->next;
+  if (*at == NULL) return;
+  *at = write->next;
+  if (*at == NULL) engine->pending_last = at;
+  engine->pending_count--;
+}
+
+/* ---- Expiring ---- */
+
+/* Is this the entry of a record that has expired? One that cannot be read has not. */
+static bool has_expired(struct engine *engine, const struct keydir_entry *entry, uint64_t now,
+                        struct bitcask_buffer *scratch) {
+  if (!(entry->at & PLACE_EXPIRES)) return false;
+  struct located located;
+  struct segment *segment = engine_segment(engine, entry->at);
+  /* An empty key: the header is checked, and the answer is that it is another's. */
+  enum bitcask_status status =
+      engine_examine(engine, segment, entry, bytes_of(NULL, 0), scratch, &located);
+  if (status != BITCASK_OK && status != BITCASK_ABSENT) return false;
+  return record_has_expired(&located.record, now);
+}
+
+/* Remove one expired entry of the hash; false: there is none. It is gone for snapshots, too. */
+static bool remove_expired(struct engine *engine, uint64_t hash, uint64_t now)
+    REQUIRES(engine->write_lock) {
+  struct bitcask_buffer scratch = {0};
+  struct keydir_matches matches;
+  bool is_removed = false;
+  guard_token token = guard_enter(&engine->guard);
+  for (unsigned first = 0; !is_removed; first += KEYDIR_MATCHES) {
+    keydir_find(engine->keydir, hash, first, &matches);
+    for (unsigned i = 0; !is_removed && i < matches.count; i++) {
+      const struct keydir_entry *entry = &matches.entries[i];
+      struct segment *segment = engine_segment(engine, entry->at);
+      if (!has_expired(engine, entry, now, &scratch)) continue;
+      is_removed = keydir_remove(engine->keydir, hash, entry->at, NULL);
+      if (!is_removed) continue; /* a merge has moved it: the next look finds it again */
+      engine_count_dead(segment, keydir_entry_size(entry));
+      atomic_fetch_add(&segment->expired_bytes, keydir_entry_size(entry));
+    }
+    if (!matches.more) break;
+  }
+  guard_leave(token);
+  bitcask_buffer_release(&scratch);
+  return is_removed;
+}
+
+void publish_expired(struct engine *engine) {
+  if (!expiry_is_used(&engine->expiry)) return;
+  uint64_t now = engine->disk->ops->now_ms(engine->disk);
+  struct expiry_item item;
+  while (expiry_take_due(&engine->expiry, now, &item))
+    while (remove_expired(engine, item.hash, now)) {
+    }
+}
+
+void engine_expire(struct engine *engine) {
+  if (!expiry_is_used(&engine->expiry)) return;
+  mutex_lock(&engine->write_lock);
+  publish_expired(engine);
+  mutex_unlock(&engine->write_lock);
+}

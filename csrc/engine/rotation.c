@@ -1,0 +1,280 @@
+#include "engine/rotation.h"
+
+#include "engine/publish.h"
+#include "engine/worker.h"
+#include "store/hint_file.h"
+
+size_t engine_headroom(const struct engine *engine) {
+  uint64_t quarter = engine->options.segment_size / 4;
+  return quarter < ENGINE_HEADROOM ? (size_t)quarter : ENGINE_HEADROOM;
+}
+
+/* ---- Hints ---- */
+
+static void write_hint(void *owner, void *context) {
+  struct engine *engine = owner;
+  struct segment *segment = context;
+  enum bitcask_status status = BITCASK_OK;
+  if (!atomic_load(&segment->is_obsolete))
+    status = hint_file_write(engine->disk, segment, engine->manifest.store);
+  /* A hint file may be missing; damage in the segment is worth telling. */
+  if (status == BITCASK_CORRUPT)
+    engine_report_damage(engine, segment->facts.id, 0, 0, bitcask_error_text());
+  segment_unref(segment);
+}
+
+void engine_write_hint_later(struct engine *engine, struct segment *segment) {
+  segment_ref(segment);
+  if (engine->worker == NULL || !worker_add(engine->worker, write_hint, segment))
+    write_hint(engine, segment);
+}
+
+/* ---- Flushing ---- */
+
+/* Flush a segment unless it is sealed, and durable with that. */
+static enum bitcask_status flush_segment(struct engine *engine, struct segment *segment)
+    REQUIRES(engine->flush_lock) {
+  if (segment == NULL || segment->is_sealed) return BITCASK_OK;
+  uint64_t length = disk_file_size(segment->file);
+  if (atomic_load(&segment->synced_length) >= length) return BITCASK_OK;
+  atomic_fetch_add_explicit(&engine->counters.syncs, 1, memory_order_relaxed);
+  enum bitcask_status status = segment_sync(segment, length);
+  return status == BITCASK_OK ? status : engine_stop(engine, status);
+}
+
+/* The same for all that was appended before the call. The ticket is read first: whatever is
+ * appended between the two reads is flushed too, and a segment sealed between them is
+ * durable already. */
+enum bitcask_status rotation_flush(struct engine *engine) {
+  uint64_t ticket = atomic_load(&engine->appended_ticket);
+  struct segment *active = engine_ref_active(engine);
+  enum bitcask_status status = flush_segment(engine, active);
+  segment_unref(active);
+  if (status != BITCASK_OK) return status;
+  if (atomic_load(&engine->durable_ticket) < ticket)
+    atomic_store(&engine->durable_ticket, ticket);
+  return BITCASK_OK;
+}
+
+enum bitcask_status engine_flush(struct engine *engine) {
+  TRY(engine_check_writable(engine));
+  mutex_lock(&engine->flush_lock);
+  enum bitcask_status status = rotation_flush(engine);
+  mutex_unlock(&engine->flush_lock);
+  return status;
+}
+
+static void flush_ahead(void *owner, void *context) {
+  struct engine *engine = owner;
+  (void)context;
+  atomic_store(&engine->is_flush_queued, false);
+  enum bitcask_status status = engine_flush(engine);
+  if (status != BITCASK_OK && status != BITCASK_STOPPED) engine_report_failure(engine, status);
+}
+
+void rotation_flush_ahead(struct engine *engine) {
+  const struct segment *active = engine->active;
+  uint64_t synced = atomic_load_explicit(&active->synced_length, memory_order_relaxed);
+  if (engine->worker == NULL || active->facts.length - synced < ENGINE_FLUSH_AHEAD) return;
+  if (atomic_exchange(&engine->is_flush_queued, true)) return;
+  if (!worker_add(engine->worker, flush_ahead, NULL))
+    atomic_store(&engine->is_flush_queued, false);
+}
+
+/* ---- Sealing ---- */
+
+static void set_active(struct engine *engine, struct segment *segment)
+    REQUIRES(engine->write_lock) {
+  mutex_lock(&engine->active_lock);
+  engine->active = segment;
+  engine->is_active_closed = false;
+  mutex_unlock(&engine->active_lock);
+}
+
+/* Make the active segment durable to the last byte, so that it can be sealed. */
+static enum bitcask_status flush_for_sealing(struct engine *engine, struct segment *segment)
+    REQUIRES(engine->write_lock) {
+  mutex_lock(&engine->flush_lock);
+  enum bitcask_status status = segment->file->ops->finish(segment->file);
+  if (status == BITCASK_OK) status = flush_segment(engine, segment);
+  if (status == BITCASK_OK)
+    atomic_store(&engine->durable_ticket, atomic_load(&engine->appended_ticket));
+  mutex_unlock(&engine->flush_lock);
+  if (status == BITCASK_OK) publish_durable(engine);
+  return status;
+}
+
+static void report_sealed(struct engine *engine, const struct segment *segment) {
+  struct bitcask_event event = {.kind = BITCASK_EVENT_SEALED,
+                                .segment = segment->facts.id,
+                                .records = segment->facts.records,
+                                .bytes = segment->facts.length - HEADER_SIZE};
+  engine_report(engine, &event);
+}
+
+/* The manifest says that it is sealed; now memory does. Its place was promised. */
+static void become_sealed(struct engine *engine, struct segment *segment)
+    REQUIRES(engine->write_lock) {
+  mutex_lock(&engine->flush_lock);
+  segment->is_sealed = true;
+  segment->file->ops->freeze(segment->file);
+  mutex_unlock(&engine->flush_lock);
+  /* Once it is in the list, a merge may take it away. */
+  segment_ref(segment);
+  mutex_lock(&engine->set_lock);
+  engine_add_sealed(engine, segment);
+  mutex_unlock(&engine->set_lock);
+  report_sealed(engine, segment);
+  engine_write_hint_later(engine, segment);
+  segment_unref(segment);
+}
+
+/* Write the edit that seals `old` (or drops it, without records) and makes `new` active. */
+static enum bitcask_status commit_rotation(struct engine *engine, struct segment *old,
+                                           struct segment *new) {
+  struct bitcask_buffer items = {0};
+  enum bitcask_status status = BITCASK_OK;
+  if (old != NULL && old->facts.records > 0) {
+    old->facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
+    status = edit_append_facts(&items, EDIT_SEALED, &old->facts);
+  } else if (old != NULL) {
+    status = edit_append_removed(&items, old->facts.id);
+  }
+  if (status == BITCASK_OK && new != NULL)
+    status = edit_append_active(&items, new->facts.id);
+  if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
+  bitcask_buffer_release(&items);
+  return status;
+}
+
+/* The active segment gives way; a place among the sealed ones was promised. */
+static void leave_old(struct engine *engine, struct segment *old) REQUIRES(engine->write_lock) {
+  if (old != NULL && old->facts.records > 0) {
+    become_sealed(engine, old);
+    return;
+  }
+  engine_break_promise(engine, 1);
+  if (old == NULL) return;
+  engine_drop_slot(engine, old);
+  atomic_fetch_add(&engine->obsolete_count, 1);
+  atomic_store(&old->is_obsolete, true);
+  segment_unref(old);
+}
+
+/* A segment that no manifest came to name. After a failed flush nothing is deleted: the next
+ * open sweeps it. */
+static void drop_new(struct engine *engine, struct segment *segment) {
+  if (segment == NULL) return;
+  engine_drop_slot(engine, segment);
+  segment->obsolete_count = NULL;
+  atomic_store(&segment->is_obsolete, !atomic_load(&engine->is_stopped));
+  segment_unref(segment);
+}
+
+/* A segment to become the active one: durable, name and all, before the manifest names it. */
+static enum bitcask_status create_segment(struct engine *engine, uint64_t record_size,
+                                          struct segment **out) {
+  uint64_t largest = engine->options.segment_size;
+  if (HEADER_SIZE + record_size > largest) largest = HEADER_SIZE + record_size;
+  TRY(segment_create(engine->disk, engine->directory, engine->manifest.store,
+                     engine_next_id(engine), largest + engine_headroom(engine), out));
+  enum bitcask_status status = segment_sync(*out, HEADER_SIZE);
+  if (status == BITCASK_OK) status = engine->directory->ops->sync(engine->directory);
+  if (status == BITCASK_IO) engine_stop(engine, status);
+  if (status == BITCASK_OK) status = engine_take_slot(engine, *out);
+  if (status != BITCASK_OK) {
+    drop_new(engine, *out);
+    *out = NULL;
+  }
+  return status;
+}
+
+/* Begin a new active segment that takes a record of `record_size` bytes; the old one, if
+ * there is one, is sealed by the same edit. */
+static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
+    REQUIRES(engine->write_lock) {
+  struct segment *old = engine->active, *new = NULL;
+  TRY(engine_promise_sealed(engine, 1));
+  enum bitcask_status status = create_segment(engine, record_size, &new);
+  if (status == BITCASK_OK && old != NULL) status = flush_for_sealing(engine, old);
+  if (status == BITCASK_OK) status = commit_rotation(engine, old, new);
+  if (status != BITCASK_OK) {
+    engine_break_promise(engine, 1);
+    drop_new(engine, new);
+    return status;
+  }
+  set_active(engine, new);
+  leave_old(engine, old);
+  return BITCASK_OK;
+}
+
+static enum bitcask_status seal_active(struct engine *engine) REQUIRES(engine->write_lock) {
+  struct segment *active = engine->active;
+  TRY(engine_promise_sealed(engine, 1));
+  enum bitcask_status status = flush_for_sealing(engine, active);
+  if (status == BITCASK_OK) status = commit_rotation(engine, active, NULL);
+  if (status != BITCASK_OK) {
+    engine_break_promise(engine, 1);
+    return status;
+  }
+  set_active(engine, NULL);
+  leave_old(engine, active);
+  return BITCASK_OK;
+}
+
+enum bitcask_status engine_seal(struct engine *engine, uint64_t *id) {
+  TRY(engine_check_writable(engine));
+  mutex_lock(&engine->write_lock);
+  struct segment *active = engine->active;
+  uint64_t sealed_id = active != NULL ? active->facts.id : 0;
+  enum bitcask_status status = BITCASK_OK;
+  *id = 0;
+  if (active != NULL && active->facts.records > 0) {
+    status = seal_active(engine);
+    if (status == BITCASK_OK) *id = sealed_id;
+  }
+  mutex_unlock(&engine->write_lock);
+  return status;
+}
+
+enum bitcask_status engine_close_cleanly(struct engine *engine) {
+  if (engine->is_readonly || atomic_load(&engine->is_stopped)) return BITCASK_OK;
+  mutex_lock(&engine->write_lock);
+  struct segment *active = engine->active;
+  enum bitcask_status status = BITCASK_OK;
+  if (active != NULL && !engine->is_active_closed) {
+    struct bitcask_buffer items = {0};
+    status = flush_for_sealing(engine, active);
+    if (status == BITCASK_OK) status = edit_append_facts(&items, EDIT_CLOSED, &active->facts);
+    if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
+    bitcask_buffer_release(&items);
+  }
+  mutex_unlock(&engine->write_lock);
+  return status;
+}
+
+/* ---- Making room ---- */
+
+/* The manifest says that the store was closed cleanly with this active segment. Before the
+ * first append that has to be taken back. */
+static enum bitcask_status mark_open(struct engine *engine) REQUIRES(engine->write_lock) {
+  if (!engine->is_active_closed) return BITCASK_OK;
+  struct bitcask_buffer items = {0};
+  enum bitcask_status status = edit_append_active(&items, engine->active->facts.id);
+  if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
+  if (status == BITCASK_OK) engine->is_active_closed = false;
+  bitcask_buffer_release(&items);
+  return status;
+}
+
+enum bitcask_status rotation_make_room(struct engine *engine, uint64_t size, bool is_delete) {
+  struct segment *active = engine->active;
+  if (active == NULL) return rotate(engine, size);
+  uint64_t length = segment_length_with(active, size);
+  if (length <= engine->options.segment_size) return mark_open(engine);
+  enum bitcask_status status = rotate(engine, size);
+  /* On a full disk a delete may go into the space that puts left free for it. */
+  if (status == BITCASK_NOSPACE && is_delete && length <= active->capacity)
+    return mark_open(engine);
+  return status;
+}

@@ -1,0 +1,42 @@
+/*
+ * The active segment: flushing it, sealing it, and beginning the next.
+ *
+ *   seal     flush the last byte -> edit: sealed -> out of the writers' hands
+ *   rotate   new file, its header flushed -> directory flushed -> old one flushed
+ *            -> one edit: old sealed, new active
+ *
+ * Whoever gets the flush lock first flushes for all who have appended by then.
+ */
+#ifndef BITCASK_ENGINE_ROTATION_H
+#define BITCASK_ENGINE_ROTATION_H
+
+#include "engine/engine.h"
+
+/* Everything appended so far is durable on OK. */
+enum bitcask_status engine_flush(struct engine *engine) EXCLUDES(engine->flush_lock);
+
+/* The same for a caller that holds the flush lock, or the write lock and not it. */
+enum bitcask_status rotation_flush(struct engine *engine) REQUIRES(engine->flush_lock);
+
+/* Let the worker flush, when much was appended since the last time. */
+void rotation_flush_ahead(struct engine *engine) REQUIRES(engine->write_lock);
+
+/* Have an active segment with room for `size` bytes more, in one piece. A delete may go into
+ * the space that puts leave free, when there is no room for another segment. */
+enum bitcask_status rotation_make_room(struct engine *engine, uint64_t size, bool is_delete)
+    REQUIRES(engine->write_lock);
+
+/* Seal the active segment: its id, or 0 when it holds no records or there is none. */
+enum bitcask_status engine_seal(struct engine *engine, uint64_t *id)
+    EXCLUDES(engine->write_lock);
+
+/* Flush, and record that the store was closed cleanly. */
+enum bitcask_status engine_close_cleanly(struct engine *engine) EXCLUDES(engine->write_lock);
+
+/* Write the hint file of a sealed segment, in the background where there is one. */
+void engine_write_hint_later(struct engine *engine, struct segment *segment);
+
+/* The space that puts leave free behind them. */
+size_t engine_headroom(const struct engine *engine);
+
+#endif
