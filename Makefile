@@ -35,7 +35,7 @@ OBJECTS      := $(MODULES:%=$(B)/%.o)
 BIND_OBJECTS := $(BIND_MODULES:%=$(B)/%.o)
 
 .DEFAULT_GOAL := all
-.PHONY: all lib test check sanitize lint install dist clean help print-modules
+.PHONY: all lib test check lint warnings sanitize install dist clean help print-modules
 
 all: lib $(B)/bitcask/core.so ## build the library and the Lua module
 
@@ -51,11 +51,13 @@ $(B)/libbitcask.a: $(OBJECTS)
 	@$(AR) rcs $@ $^
 
 $(B)/libbitcask.so: $(OBJECTS)
-	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) -shared -pthread -Wl,-soname,libbitcask.so.1 -o $@ $^ $(LDFLAGS)
+	@echo "  cc $@"
+	@$(CC) $(CFLAGS) $(EXTRA_CFLAGS) -shared -pthread -Wl,-soname,libbitcask.so.1 -o $@ $^ $(LDFLAGS)
 
 $(B)/bitcask/core.so: $(OBJECTS) $(BIND_OBJECTS) | csrc/bind/core.map
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LIBFLAG) -pthread -Wl,--version-script=csrc/bind/core.map -o $@ $^ $(LDFLAGS)
+	@echo "  cc $@"
+	@$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LIBFLAG) -pthread -Wl,--version-script=csrc/bind/core.map -o $@ $^ $(LDFLAGS)
 
 -include $(OBJECTS:.o=.d) $(BIND_OBJECTS:.o=.d)
 
@@ -77,8 +79,42 @@ install: lib ## install the C library: header, libraries, pkg-config file (PREFI
 	ln -sf libbitcask.so.1 $(DESTDIR)$(PREFIX)/lib/libbitcask.so
 	install -m 644 $(B)/bitcask.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 
+# A source rock: the committed tree and a rockspec that leads to it; installs without a network.
+dist: ## pack the committed tree as a source rock, in dist/
+	@rm -rf dist && mkdir -p dist
+	git archive --prefix=bitcask-$(VERSION)/ -o dist/bitcask-$(VERSION).tar.gz HEAD
+	sed 's|^  url = .*|  url = "file://$(CURDIR)/dist/bitcask-$(VERSION).tar.gz", dir = "bitcask-$(VERSION)",|; /^  tag = /d' \
+	  rockspec/bitcask-$(VERSION)-1.rockspec > dist/bitcask-$(VERSION)-1.rockspec
+	cd dist && luarocks --lua-version 5.4 pack bitcask-$(VERSION)-1.rockspec
+
 clean: ## remove everything that was built
-	rm -rf build
+	rm -rf build dist
+
+test: all ## build everything and run the specs (SPEC= names some of them)
+	$(LUA) spec/run.lua $(SPEC)
+
+# What the specs are worth: two compilers without a warning, lock annotations, lint, the
+# sanitizers over the specs and over threads.
+check: lint warnings sanitize stress-tsan stress-asan ## everything that guards the code, tests apart
+
+lint: ## luacheck
+	luacheck -q .
+
+warnings: ## gcc and clang with warnings as errors, and clang's check of the locks
+	@$(MAKE) --no-print-directory B=build/gcc-errors CC=gcc EXTRA_CFLAGS=-Werror all
+	@$(MAKE) --no-print-directory B=build/clang-errors CC=clang \
+	  EXTRA_CFLAGS="-Werror -Wthread-safety" all
+
+# The interpreter knows nothing of sanitizers, so their library is loaded before it; what the
+# interpreter leaves to the end of the process is no leak of ours.
+ASAN_SPECS ?= spec/api spec/lua spec/model spec/csrc
+sanitize: ## the specs under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory B=build/asan CC=gcc \
+	  EXTRA_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" \
+	  all internals
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 EFFORT=0.3 \
+	  $(LUA) spec/run.lua --cpath='./build/asan/?.so' $(ASAN_SPECS)
 
 # What specs, benchmarks and packaging need beyond the library.
 -include bench/bench.mk spec/spec.mk spec/crash.mk

@@ -238,9 +238,15 @@ static enum bitcask_status file_read_at(struct disk_file *base, uint64_t offset,
   return BITCASK_OK;
 }
 
+/* Whatever a flush fails with, want of room included: what is durable is unknown then. */
+static enum bitcask_status fail_flush(const char *path, const char *name) {
+  fail_at(path, name, "flush");
+  return BITCASK_IO;
+}
+
 static enum bitcask_status file_sync(struct disk_file *base) {
   struct posix_file *file = (struct posix_file *)base;
-  if (fdatasync(file->fd) != 0) return fail_file(file, "flush");
+  if (fdatasync(file->fd) != 0) return fail_flush(file->directory->path, file->name);
   return BITCASK_OK;
 }
 
@@ -397,7 +403,7 @@ static enum bitcask_status directory_rename(struct disk_directory *base, const c
 
 static enum bitcask_status directory_sync(struct disk_directory *base) {
   struct posix_directory *directory = (struct posix_directory *)base;
-  if (fsync(directory->fd) != 0) return fail_at(directory->path, "", "flush");
+  if (fsync(directory->fd) != 0) return fail_flush(directory->path, "");
   return BITCASK_OK;
 }
 

@@ -36,6 +36,7 @@ enum phase { PHASE_PLAN, PHASE_COPY, PHASE_COMMIT, PHASE_SWITCH, PHASE_DONE, PHA
 struct bitcask_merge {
   struct engine *engine;
   enum phase phase;
+  bool is_begun; /* its event was given */
   uint64_t rate;
   uint64_t started_us;
 
@@ -97,10 +98,9 @@ static enum bitcask_status check_plan(struct engine *engine,
   return BITCASK_OK;
 }
 
-static enum bitcask_status choose_inputs(struct bitcask_merge *merge,
+static enum bitcask_status choose_inputs(struct engine *engine, struct bitcask_merge *merge,
                                          const struct bitcask_merge_options *options)
-    REQUIRES(merge->engine->set_lock) {
-  struct engine *engine = merge->engine;
+    REQUIRES(engine->set_lock) {
   merge->inputs = memory_zeroed(engine->sealed_count + 1, sizeof *merge->inputs);
   if (merge->inputs == NULL) return BITCASK_NOMEMORY;
   uint64_t total = 0;
@@ -128,7 +128,7 @@ enum bitcask_status merge_open(struct engine *engine, const struct bitcask_merge
   enum bitcask_status status = BITCASK_OK;
   if (engine->is_merging) status = status_fail(BITCASK_BUSY, "a merge is running already");
   if (status == BITCASK_OK) status = check_plan(engine, options);
-  if (status == BITCASK_OK) status = choose_inputs(merge, options);
+  if (status == BITCASK_OK) status = choose_inputs(engine, merge, options);
   if (status == BITCASK_OK) engine->is_merging = true;
   mutex_unlock(&engine->set_lock);
   if (status != BITCASK_OK) {
@@ -437,6 +437,29 @@ static enum bitcask_status leave_out_damaged(struct bitcask_merge *merge) {
   return BITCASK_OK;
 }
 
+static int compare_live_bytes(const void *left, const void *right) {
+  uint64_t a = atomic_load(&((const struct input *)left)->segment->live_bytes);
+  uint64_t b = atomic_load(&((const struct input *)right)->segment->live_bytes);
+  return (a > b) - (a < b);
+}
+
+/* There is no room for the outputs. Begin again with that half of the inputs that leaves the
+ * least to copy: what it frees is room for the others, next time. False: it was only one. */
+static bool leave_out_fullest(struct bitcask_merge *merge) {
+  if (merge->input_count < 2) return false;
+  drop_outputs(merge);
+  if (merge->is_scanning) segment_scan_release(&merge->scan);
+  merge->is_scanning = false;
+  qsort(merge->inputs, merge->input_count, sizeof *merge->inputs, compare_live_bytes);
+  for (size_t kept = merge->input_count / 2; merge->input_count > kept;) {
+    struct segment *segment = merge->inputs[--merge->input_count].segment;
+    atomic_fetch_sub(&merge->bytes_total, segment->facts.length - HEADER_SIZE);
+    segment_unref(segment);
+  }
+  merge->phase = PHASE_PLAN;
+  return true;
+}
+
 static void begin_input(struct bitcask_merge *merge) {
   struct input *input = &merge->inputs[merge->current_input];
   segment_scan_init(&merge->scan, input->segment, input->segment->facts.length, true);
@@ -647,7 +670,8 @@ static enum bitcask_status fail(struct bitcask_merge *merge, enum bitcask_status
 static enum bitcask_status advance(struct bitcask_merge *merge, uint64_t budget) {
   uint64_t begun_at = atomic_load(&merge->bytes_done);
   if (merge->phase == PHASE_PLAN) {
-    if (merge->report.segments_damaged == 0) report_begun(merge);
+    if (!merge->is_begun) report_begun(merge);
+    merge->is_begun = true;
     return plan(merge);
   }
   while (merge->phase == PHASE_COPY) {
@@ -685,7 +709,9 @@ enum { BUDGET_DEFAULT = 1 << 20 };
 static enum bitcask_status step(struct bitcask_merge *merge, uint64_t budget) {
   if (merge->phase == PHASE_FAILED) return status_note_give(&merge->outcome);
   if (merge->phase == PHASE_DONE) return BITCASK_OK;
+  bool is_copying = merge->phase == PHASE_COPY;
   enum bitcask_status status = advance(merge, budget);
+  if (status == BITCASK_NOSPACE && is_copying && leave_out_fullest(merge)) status = BITCASK_OK;
   if (status != BITCASK_OK) return fail(merge, status);
   if (merge->phase == PHASE_DONE)
     end_merge(merge);

@@ -20,6 +20,9 @@
  * A damaged record makes its whole segment leave the merge: it stays in the store as it is,
  * is reported, and the merge begins again without it.
  *
+ * On a full disk the merge goes on with fewer inputs, those with the least to copy: segments
+ * whose records are all dead need no room at all.
+ *
  * Threads: one merge at a time in an engine; its steps belong to one thread at a time.
  */
 #ifndef BITCASK_ENGINE_MERGE_H
