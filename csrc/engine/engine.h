@@ -71,6 +71,7 @@ struct engine {
   struct guard guard;
   struct event_hub events;
   struct expiry expiry;
+  atomic_bool has_reserve;
   struct engine_counters counters;
   _Atomic(struct segment *) *slots; /* PLACE_SLOT_MAX + 1 of them; slot 0 stays empty */
 

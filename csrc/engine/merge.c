@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "engine/publish.h"
+#include "engine/reserve.h"
 #include "engine/rotation.h"
 #include "engine/tombstones.h"
 #include "format/filename.h"
@@ -444,14 +445,15 @@ static int compare_live_bytes(const void *left, const void *right) {
 }
 
 /* There is no room for the outputs. Begin again with that half of the inputs that leaves the
- * least to copy: what it frees is room for the others, next time. False: it was only one. */
-static bool leave_out_fullest(struct bitcask_merge *merge) {
-  if (merge->input_count < 2) return false;
+ * least to copy: what it frees is room for the others, next time. For the last one the reserve
+ * is given up. False: that is gone, too. */
+static bool make_do(struct bitcask_merge *merge) {
+  if (merge->input_count < 2 && !reserve_spend(merge->engine)) return false;
   drop_outputs(merge);
   if (merge->is_scanning) segment_scan_release(&merge->scan);
   merge->is_scanning = false;
   qsort(merge->inputs, merge->input_count, sizeof *merge->inputs, compare_live_bytes);
-  for (size_t kept = merge->input_count / 2; merge->input_count > kept;) {
+  for (size_t kept = (merge->input_count + 1) / 2; merge->input_count > kept;) {
     struct segment *segment = merge->inputs[--merge->input_count].segment;
     atomic_fetch_sub(&merge->bytes_total, segment->facts.length - HEADER_SIZE);
     segment_unref(segment);
@@ -611,11 +613,23 @@ static void retire_inputs(struct bitcask_merge *merge) {
   }
 }
 
+/* One for a store with sealed segments, and none for one without. */
+static void settle_reserve(struct engine *engine) {
+  mutex_lock(&engine->set_lock);
+  bool is_empty = engine->sealed_count == 0;
+  mutex_unlock(&engine->set_lock);
+  if (is_empty)
+    reserve_spend(engine);
+  else
+    reserve_make(engine);
+}
+
 static void finish(struct bitcask_merge *merge) {
   struct engine *engine = merge->engine;
   retire_inputs(merge);
   for (size_t i = 0; i < merge->input_count; i++) segment_unref(merge->inputs[i].segment);
   merge->input_count = 0;
+  settle_reserve(engine);
   merge->report.segments_out = merge->output_count;
   merge->output_count = 0;
   merge->report.seconds =
@@ -711,7 +725,7 @@ static enum bitcask_status step(struct bitcask_merge *merge, uint64_t budget) {
   if (merge->phase == PHASE_DONE) return BITCASK_OK;
   bool is_copying = merge->phase == PHASE_COPY;
   enum bitcask_status status = advance(merge, budget);
-  if (status == BITCASK_NOSPACE && is_copying && leave_out_fullest(merge)) status = BITCASK_OK;
+  if (status == BITCASK_NOSPACE && is_copying && make_do(merge)) status = BITCASK_OK;
   if (status != BITCASK_OK) return fail(merge, status);
   if (merge->phase == PHASE_DONE)
     end_merge(merge);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "engine/load.h"
+#include "engine/reserve.h"
 #include "engine/rotation.h"
 #include "format/filename.h"
 
@@ -28,6 +29,7 @@ struct recovery {
 struct evidence {
   uint64_t max_number; /* of any segment file */
   bool was_stopped;
+  bool has_reserve;
   bool has_segment;
   bool has_manifest;
 };
@@ -41,6 +43,7 @@ static void note_name(void *context, const char *name) {
     if (number > evidence->max_number) evidence->max_number = number;
   }
   if (kind == FILENAME_KIND_STOPPED) evidence->was_stopped = true;
+  if (kind == FILENAME_KIND_RESERVE) evidence->has_reserve = true;
   /* The first manifest without CURRENT is what a crash during creation leaves. */
   if (kind == FILENAME_KIND_MANIFEST && number > 1) evidence->has_manifest = true;
 }
@@ -544,6 +547,7 @@ static enum bitcask_status recover(struct recovery *recovery) {
   struct evidence evidence;
   TRY(find_manifest(engine, &evidence));
   recovery->was_stopped = evidence.was_stopped;
+  atomic_store(&engine->has_reserve, evidence.has_reserve);
   if (engine->manifest.state.next_id <= evidence.max_number)
     engine->manifest.state.next_id = evidence.max_number + 1;
   TRY(open_sealed(recovery));
@@ -555,7 +559,9 @@ static enum bitcask_status recover(struct recovery *recovery) {
   if (engine->is_readonly) return BITCASK_OK;
   TRY(check_unknown_segments(recovery, recovery->newest_known));
   TRY(refuse(recovery));
-  TRY(commit_recovery(recovery));
+  enum bitcask_status status = commit_recovery(recovery);
+  if (status == BITCASK_NOSPACE && reserve_spend(engine)) status = commit_recovery(recovery);
+  TRY(status);
   return sweep_orphans(recovery);
 }
 

@@ -1,6 +1,7 @@
 #include "engine/rotation.h"
 
 #include "engine/publish.h"
+#include "engine/reserve.h"
 #include "engine/worker.h"
 #include "store/hint_file.h"
 
@@ -205,6 +206,7 @@ static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
   }
   set_active(engine, new);
   leave_old(engine, old);
+  if (old != NULL) reserve_make(engine);
   return BITCASK_OK;
 }
 
@@ -269,12 +271,16 @@ static enum bitcask_status mark_open(struct engine *engine) REQUIRES(engine->wri
 
 enum bitcask_status rotation_make_room(struct engine *engine, uint64_t size, bool is_delete) {
   struct segment *active = engine->active;
-  if (active == NULL) return rotate(engine, size);
+  if (active == NULL) {
+    enum bitcask_status begun = rotate(engine, size);
+    return begun == BITCASK_NOSPACE && is_delete && reserve_spend(engine) ? rotate(engine, size)
+                                                                          : begun;
+  }
   uint64_t length = segment_length_with(active, size);
   if (length <= engine->options.segment_size) return mark_open(engine);
   enum bitcask_status status = rotate(engine, size);
+  if (status != BITCASK_NOSPACE || !is_delete) return status;
   /* On a full disk a delete may go into the space that puts left free for it. */
-  if (status == BITCASK_NOSPACE && is_delete && length <= active->capacity)
-    return mark_open(engine);
-  return status;
+  if (length <= active->capacity) return mark_open(engine);
+  return reserve_spend(engine) ? rotate(engine, size) : status;
 }

@@ -5,6 +5,8 @@
  *   MANIFEST-000007  the history of the set of segments
  *   000012.seg       a segment;  000012.hint its hint file
  *   LOCK             locked by the writing process
+ *   STOPPED          left by a session that a failed flush has ended
+ *   RESERVE          space kept for the day when the disk is full
  *   *.tmp            being written; never counts
  *
  * Numbers have at least six digits and no others in front than zeros up to six.
@@ -18,12 +20,14 @@
 #define FILENAME_CURRENT_TEMPORARY "CURRENT.tmp"
 #define FILENAME_LOCK "LOCK"
 #define FILENAME_STOPPED "STOPPED"
+#define FILENAME_RESERVE "RESERVE"
 
 enum filename_kind {
   FILENAME_KIND_OTHER, /* not ours */
   FILENAME_KIND_CURRENT,
   FILENAME_KIND_LOCK,
   FILENAME_KIND_STOPPED,
+  FILENAME_KIND_RESERVE,
   FILENAME_KIND_MANIFEST,
   FILENAME_KIND_SEGMENT,
   FILENAME_KIND_HINT,
