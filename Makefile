@@ -12,7 +12,7 @@ MODULES := \
   disk/disk disk/posix \
   format/filename format/record format/header format/hint format/edit \
   store/guard store/segment store/hint_file store/keydir store/manifest \
-  engine/hash engine/event engine/worker engine/expiry engine/engine engine/publish engine/reserve engine/rotation engine/write engine/snapshot engine/tombstones engine/merge \
+  engine/hash engine/event engine/worker engine/expiry engine/engine engine/publish engine/reserve engine/rotation engine/write engine/snapshot engine/tombstones engine/moves engine/outputs engine/merge \
   engine/iterator engine/load engine/recovery engine/read engine/view engine/batch engine/changes engine/stats engine/cask
 BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bind/lua_hash bind/lua_options \
   bind/lua_cask bind/lua_access bind/lua_whole bind/lua_iterator bind/lua_merge bind/lua_module

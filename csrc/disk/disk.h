@@ -74,6 +74,10 @@ struct disk_directory_ops {
   /* An existing file of exactly `size` bytes, for appending as after create. */
   enum bitcask_status (*reopen)(struct disk_directory *directory, const char *name,
                                 uint64_t size, uint64_t capacity, struct disk_file **out);
+  /* A new file of length 0 that holds `size` bytes of space until it is removed; EXISTS,
+   * NOSPACE, or IO where space cannot be held. */
+  enum bitcask_status (*reserve)(struct disk_directory *directory, const char *name,
+                                 uint64_t size);
   enum bitcask_status (*remove)(struct disk_directory *directory, const char *name);
   enum bitcask_status (*rename)(struct disk_directory *directory, const char *from,
                                 const char *to);

@@ -340,6 +340,19 @@ static enum bitcask_status directory_create(struct disk_directory *base, const c
   return BITCASK_OK;
 }
 
+static enum bitcask_status directory_reserve(struct disk_directory *base, const char *name,
+                                             uint64_t size) {
+  struct posix_file *file = NULL;
+  TRY(open_file((struct posix_directory *)base, name, O_RDWR | O_CREAT | O_EXCL, &file));
+  enum bitcask_status status = BITCASK_OK;
+  if (fallocate(file->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) != 0) {
+    status = fail_file(file, "allocate space");
+    base->ops->remove(base, name);
+  }
+  file_close(&file->base);
+  return status;
+}
+
 static enum bitcask_status learn_size(struct posix_file *file) {
   struct stat facts;
   if (fstat(file->fd, &facts) != 0) return fail_file(file, "look at");
@@ -488,6 +501,7 @@ static void directory_close(struct disk_directory *base) {
 
 static const struct disk_directory_ops directory_ops = {
     .create = directory_create,
+    .reserve = directory_reserve,
     .open = directory_open,
     .reopen = directory_reopen,
     .remove = directory_remove,

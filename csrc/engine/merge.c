@@ -5,31 +5,18 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "engine/moves.h"
+#include "engine/outputs.h"
 #include "engine/publish.h"
 #include "engine/reserve.h"
 #include "engine/rotation.h"
 #include "engine/tombstones.h"
 #include "format/filename.h"
-#include "store/hint_file.h"
 
-/* A live record of an input: where it is, and, once it is copied, where to. */
-struct move {
-  uint64_t hash;
-  place from;
-  place to; /* 0: not copied */
-  uint64_t size;
-};
-
-/* An input, with the moves of its records: [first_move, first_move + move_count). */
+/* An input, with the moves of its records. */
 struct input {
   struct segment *segment; /* referenced */
-  size_t first_move;
-  size_t move_count;
-};
-
-struct output {
-  struct segment *segment; /* the merge's until it is committed */
-  struct bitcask_buffer hint; /* its entries */
+  struct moves_range moves;
 };
 
 enum phase { PHASE_PLAN, PHASE_COPY, PHASE_COMMIT, PHASE_SWITCH, PHASE_DONE, PHASE_FAILED };
@@ -43,10 +30,8 @@ struct bitcask_merge {
 
   struct input *inputs;
   size_t input_count;
-  struct output *outputs;
-  size_t output_count;
-  struct move *moves;
-  size_t move_count, move_capacity;
+  struct outputs outputs;
+  struct moves moves;
   struct tombstones tombstones;
   uint64_t oldest_put_outside;
   uint64_t dropped_version; /* the highest of a record that is not copied */
@@ -123,7 +108,7 @@ enum bitcask_status merge_open(struct engine *engine, const struct bitcask_merge
   TRY(engine_check_writable(engine));
   struct bitcask_merge *merge = memory_zeroed(1, sizeof *merge);
   if (merge == NULL) return BITCASK_NOMEMORY;
-  merge->engine = engine;
+  merge->engine = merge->outputs.engine = engine;
   merge->rate = options->rate;
   mutex_lock(&engine->set_lock);
   enum bitcask_status status = BITCASK_OK;
@@ -153,73 +138,6 @@ static bool is_input(const struct bitcask_merge *merge, const struct segment *se
   return false;
 }
 
-struct collecting {
-  struct bitcask_merge *merge;
-  const uint8_t *is_input; /* by slot */
-  uint32_t slots;
-  size_t found; /* also those that did not fit */
-};
-
-static void collect_move(void *context, uint64_t hash, struct keydir_entry *entry) {
-  struct collecting *collecting = context;
-  struct bitcask_merge *merge = collecting->merge;
-  uint32_t slot = place_slot(entry->at);
-  if (slot >= collecting->slots || !collecting->is_input[slot]) return;
-  if (merge->move_count + collecting->found < merge->move_capacity)
-    merge->moves[merge->move_count + collecting->found] =
-        (struct move){.hash = hash, .from = entry->at, .size = keydir_entry_size(entry)};
-  collecting->found++;
-}
-
-/* The entries of one shard that lead to inputs. Memory is taken outside the shard's lock, so
- * a shard that has more than fit is looked at again. */
-static enum bitcask_status collect_shard(struct collecting *collecting, unsigned shard) {
-  struct bitcask_merge *merge = collecting->merge;
-  for (;;) {
-    collecting->found = 0;
-    keydir_visit_shard(merge->engine->keydir, shard, collect_move, collecting);
-    size_t needed = merge->move_count + collecting->found;
-    if (needed <= merge->move_capacity) {
-      merge->move_count = needed;
-      return BITCASK_OK;
-    }
-    size_t capacity = needed + needed / 2 + 1024;
-    struct move *moves = memory_resize(merge->moves, capacity, sizeof *moves);
-    if (moves == NULL) return BITCASK_NOMEMORY;
-    merge->moves = moves;
-    merge->move_capacity = capacity;
-  }
-}
-
-static int compare_moves(const void *left, const void *right) {
-  const struct move *a = left, *b = right;
-  uint32_t slot_a = place_slot(a->from), slot_b = place_slot(b->from);
-  if (slot_a != slot_b) return slot_a < slot_b ? -1 : 1;
-  uint64_t offset_a = place_offset(a->from), offset_b = place_offset(b->from);
-  return (offset_a > offset_b) - (offset_a < offset_b);
-}
-
-static int compare_inputs(const void *left, const void *right) {
-  const struct input *a = left, *b = right;
-  return (a->segment->slot > b->segment->slot) - (a->segment->slot < b->segment->slot);
-}
-
-/* Sort the moves by place, that is by slot and offset, and give each input its share. */
-static void share_moves(struct bitcask_merge *merge) {
-  if (merge->move_count > 0)
-    qsort(merge->moves, merge->move_count, sizeof *merge->moves, compare_moves);
-  qsort(merge->inputs, merge->input_count, sizeof *merge->inputs, compare_inputs);
-  size_t next = 0;
-  for (size_t i = 0; i < merge->input_count; i++) {
-    struct input *input = &merge->inputs[i];
-    input->first_move = next;
-    while (next < merge->move_count &&
-           place_slot(merge->moves[next].from) == input->segment->slot)
-      next++;
-    input->move_count = next - input->first_move;
-  }
-}
-
 static enum bitcask_status collect_moves(struct bitcask_merge *merge) {
   uint32_t slots = 0;
   for (size_t i = 0; i < merge->input_count; i++)
@@ -227,13 +145,10 @@ static enum bitcask_status collect_moves(struct bitcask_merge *merge) {
   uint8_t *flags = memory_zeroed(slots + 1, 1);
   if (flags == NULL) return BITCASK_NOMEMORY;
   for (size_t i = 0; i < merge->input_count; i++) flags[merge->inputs[i].segment->slot] = 1;
-  struct collecting collecting = {.merge = merge, .is_input = flags, .slots = slots};
-  enum bitcask_status status = BITCASK_OK;
-  merge->move_count = 0;
-  for (unsigned shard = 0; status == BITCASK_OK && shard < KEYDIR_SHARDS; shard++)
-    status = collect_shard(&collecting, shard);
+  enum bitcask_status status = moves_collect(&merge->moves, merge->engine->keydir, flags, slots);
   memory_free(flags);
-  if (status == BITCASK_OK) share_moves(merge);
+  for (size_t i = 0; status == BITCASK_OK && i < merge->input_count; i++)
+    merge->inputs[i].moves = moves_of_slot(&merge->moves, merge->inputs[i].segment->slot);
   return status;
 }
 
@@ -299,56 +214,6 @@ static enum bitcask_status plan(struct bitcask_merge *merge) {
 
 /* ---- Copy ---- */
 
-static struct output *current_output(struct bitcask_merge *merge) {
-  return merge->output_count > 0 ? &merge->outputs[merge->output_count - 1] : NULL;
-}
-
-static enum bitcask_status add_output(struct bitcask_merge *merge, uint64_t record_size) {
-  struct engine *engine = merge->engine;
-  struct output *outputs =
-      memory_resize(merge->outputs, merge->output_count + 1, sizeof *outputs);
-  if (outputs == NULL) return BITCASK_NOMEMORY;
-  merge->outputs = outputs;
-  uint64_t capacity = engine->options.segment_size;
-  if (capacity < HEADER_SIZE + record_size) capacity = HEADER_SIZE + record_size;
-  struct segment *segment = NULL;
-  TRY(segment_create(engine->disk, engine->directory, engine->manifest.store,
-                     engine_next_id(engine), capacity, &segment));
-  enum bitcask_status status = engine_take_slot(engine, segment);
-  if (status != BITCASK_OK) {
-    atomic_store(&segment->is_obsolete, true);
-    segment_unref(segment);
-    return status;
-  }
-  segment->obsolete_count = NULL;
-  outputs[merge->output_count++] = (struct output){.segment = segment};
-  return BITCASK_OK;
-}
-
-/* Append the record to an output; its offset there and that output's segment. */
-static enum bitcask_status copy_record(struct bitcask_merge *merge, const struct record *from,
-                                       struct segment **into, uint64_t *offset) {
-  struct record record = *from;
-  /* Whatever batch it came with is whole and durable, or it would not be here. */
-  record.flags &= (uint8_t)~RECORD_CONTINUES;
-  uint64_t size = record_size_of(&record);
-  struct output *output = current_output(merge);
-  if (output == NULL || segment_length_with(output->segment, size) > output->segment->capacity) {
-    TRY(add_output(merge, size));
-    output = current_output(merge);
-  }
-  TRY(segment_append(output->segment, &record, 0, offset));
-  struct hint_entry entry = {.version = record.version,
-                             .offset = *offset,
-                             .size = size,
-                             .expires = record.expires,
-                             .key = record.key,
-                             .flags = record.flags};
-  *into = output->segment;
-  merge->report.bytes_written += size;
-  return hint_append_entry(&output->hint, &entry);
-}
-
 static void drop_record(struct bitcask_merge *merge, uint64_t *counter) {
   uint64_t version = merge->scan.record.version;
   if (version > merge->dropped_version) merge->dropped_version = version;
@@ -359,7 +224,7 @@ static enum bitcask_status keep_tombstone(struct bitcask_merge *merge,
                                           const struct record *tombstone) {
   struct segment *into = NULL;
   uint64_t offset = 0;
-  TRY(copy_record(merge, tombstone, &into, &offset));
+  TRY(outputs_append(&merge->outputs, tombstone, &into, &offset));
   atomic_fetch_add(&into->kept_tombstone_bytes, record_size_of(tombstone));
   merge->report.tombstones_kept++;
   return BITCASK_OK;
@@ -389,33 +254,20 @@ static enum bitcask_status leave_tombstone(struct bitcask_merge *merge) {
 
 static enum bitcask_status handle_put(struct bitcask_merge *merge) {
   const struct input *input = &merge->inputs[merge->current_input];
-  bool is_last = merge->next_move == input->first_move + input->move_count;
-  struct move *move = is_last ? NULL : &merge->moves[merge->next_move];
+  bool is_last = merge->next_move == input->moves.end;
+  struct move *move = is_last ? NULL : &merge->moves.items[merge->next_move];
   if (move == NULL || place_offset(move->from) != merge->scan.offset) {
     drop_record(merge, &merge->report.records_dropped);
     return leave_tombstone(merge);
   }
   struct segment *into = NULL;
   uint64_t offset = 0;
-  TRY(copy_record(merge, &merge->scan.record, &into, &offset));
+  TRY(outputs_append(&merge->outputs, &merge->scan.record, &into, &offset));
   move->to = place_make(into->slot, offset, move->from & PLACE_EXPIRES);
   engine_count_live(into, move->size);
   merge->next_move++;
   merge->report.records_kept++;
   return BITCASK_OK;
-}
-
-static void drop_outputs(struct bitcask_merge *merge) {
-  for (size_t i = 0; i < merge->output_count; i++) {
-    struct output *output = &merge->outputs[i];
-    bitcask_buffer_release(&output->hint);
-    if (output->segment == NULL) continue;
-    engine_drop_slot(merge->engine, output->segment);
-    /* After a failure of unknown outcome nothing is deleted. */
-    atomic_store(&output->segment->is_obsolete, !atomic_load(&merge->engine->is_stopped));
-    segment_unref(output->segment);
-  }
-  merge->output_count = 0;
 }
 
 /* The current input is damaged: leave it as it is and begin again without it. */
@@ -430,7 +282,7 @@ static enum bitcask_status leave_out_damaged(struct bitcask_merge *merge) {
   atomic_fetch_sub(&merge->bytes_total, input->segment->facts.length - HEADER_SIZE);
   segment_unref(input->segment);
   *input = merge->inputs[--merge->input_count];
-  drop_outputs(merge);
+  outputs_drop(&merge->outputs);
   segment_scan_release(&merge->scan);
   merge->is_scanning = false;
   merge->report.segments_damaged++;
@@ -449,7 +301,7 @@ static int compare_live_bytes(const void *left, const void *right) {
  * is given up. False: that is gone, too. */
 static bool make_do(struct bitcask_merge *merge) {
   if (merge->input_count < 2 && !reserve_spend(merge->engine)) return false;
-  drop_outputs(merge);
+  outputs_drop(&merge->outputs);
   if (merge->is_scanning) segment_scan_release(&merge->scan);
   merge->is_scanning = false;
   qsort(merge->inputs, merge->input_count, sizeof *merge->inputs, compare_live_bytes);
@@ -466,13 +318,13 @@ static void begin_input(struct bitcask_merge *merge) {
   struct input *input = &merge->inputs[merge->current_input];
   segment_scan_init(&merge->scan, input->segment, input->segment->facts.length, true);
   merge->is_scanning = true;
-  merge->next_move = input->first_move;
+  merge->next_move = input->moves.first;
 }
 
 /* The input is read to its end. A live record that the scan did not meet is damage too. */
 static enum bitcask_status end_input(struct bitcask_merge *merge) {
   const struct input *input = &merge->inputs[merge->current_input];
-  if (merge->next_move != input->first_move + input->move_count) return leave_out_damaged(merge);
+  if (merge->next_move != input->moves.end) return leave_out_damaged(merge);
   segment_scan_release(&merge->scan);
   merge->is_scanning = false;
   merge->current_input++;
@@ -500,7 +352,7 @@ static enum bitcask_status copy_next(struct bitcask_merge *merge) {
 /* Nothing would be gained: no record goes, and not a file less stays. */
 static bool is_pointless(const struct bitcask_merge *merge) {
   return merge->report.records_dropped == 0 && merge->report.tombstones_dropped == 0 &&
-         merge->output_count >= merge->input_count;
+         merge->outputs.count >= merge->input_count;
 }
 
 /* What a merge in vain has taught: these tombstones are needed, for now. */
@@ -510,29 +362,13 @@ static void remember_needed(struct bitcask_merge *merge) {
                  merge->inputs[i].segment->facts.tombstone_bytes);
 }
 
-static enum bitcask_status finish_output(struct bitcask_merge *merge, struct output *output) {
-  struct engine *engine = merge->engine;
-  struct segment *segment = output->segment;
-  TRY(segment->file->ops->finish(segment->file));
-  enum bitcask_status status = segment_sync(segment, segment->facts.length);
-  if (status != BITCASK_OK) return engine_stop(engine, status);
-  segment->facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
-  segment->is_sealed = true;
-  segment->file->ops->freeze(segment->file);
-  /* Only a help at the next open; without it the segment itself is read. */
-  hint_file_write_entries(engine->disk, engine->directory, engine->manifest.store,
-                          &segment->facts, bytes_of(output->hint.data, output->hint.size));
-  bitcask_buffer_release(&output->hint);
-  return BITCASK_OK;
-}
-
 static enum bitcask_status commit_edit(struct bitcask_merge *merge) {
   struct bitcask_buffer items = {0};
   enum bitcask_status status = BITCASK_OK;
   for (size_t i = 0; status == BITCASK_OK && i < merge->input_count; i++)
     status = edit_append_removed(&items, merge->inputs[i].segment->facts.id);
-  for (size_t i = 0; status == BITCASK_OK && i < merge->output_count; i++)
-    status = edit_append_facts(&items, EDIT_SEALED, &merge->outputs[i].segment->facts);
+  for (size_t i = 0; status == BITCASK_OK && i < merge->outputs.count; i++)
+    status = edit_append_facts(&items, EDIT_SEALED, &merge->outputs.items[i].segment->facts);
   if (status == BITCASK_OK && merge->dropped_version > 0)
     status = edit_append_dropped(&items, merge->dropped_version);
   if (status == BITCASK_OK)
@@ -545,40 +381,32 @@ static enum bitcask_status commit(struct bitcask_merge *merge) {
   struct engine *engine = merge->engine;
   if (is_pointless(merge)) {
     remember_needed(merge);
-    drop_outputs(merge);
-    merge->report.segments_in = merge->report.bytes_written = 0;
+    outputs_drop(&merge->outputs);
+    merge->report.segments_in = 0;
     merge->report.records_kept = merge->report.tombstones_kept = 0;
     merge->phase = PHASE_DONE;
     return BITCASK_OK;
   }
-  for (size_t i = 0; i < merge->output_count; i++) TRY(finish_output(merge, &merge->outputs[i]));
-  if (merge->output_count > 0) {
-    enum bitcask_status status = engine->directory->ops->sync(engine->directory);
-    if (status != BITCASK_OK) return engine_stop(engine, status);
-  }
+  TRY(outputs_finish(&merge->outputs));
   TRY(engine_flush(engine));
   if (atomic_load(&merge->is_cancelled))
     return status_fail(BITCASK_CANCELLED, "the merge was cancelled");
-  TRY(engine_promise_sealed(engine, merge->output_count));
+  TRY(engine_promise_sealed(engine, merge->outputs.count));
   enum bitcask_status status = commit_edit(merge);
   if (status == BITCASK_OK)
     merge->phase = PHASE_SWITCH;
   else
-    engine_break_promise(engine, merge->output_count);
+    engine_break_promise(engine, merge->outputs.count);
   return status;
 }
 
 /* ---- Switch: from here on nothing can fail ---- */
 
-static void adopt_outputs(struct bitcask_merge *merge) {
-  struct engine *engine = merge->engine;
+/* Older puts are gone with the inputs: tombstones that were needed for them may go now. */
+static void forget_needed(struct engine *engine) {
   mutex_lock(&engine->set_lock);
   for (size_t i = 0; i < engine->sealed_count; i++)
-    atomic_store(&engine->sealed[i]->kept_tombstone_bytes, 0); /* older puts may have gone */
-  for (size_t i = 0; i < merge->output_count; i++) {
-    merge->outputs[i].segment->obsolete_count = &engine->obsolete_count;
-    engine_add_sealed(engine, merge->outputs[i].segment);
-  }
+    atomic_store(&engine->sealed[i]->kept_tombstone_bytes, 0);
   mutex_unlock(&engine->set_lock);
 }
 
@@ -630,8 +458,6 @@ static void finish(struct bitcask_merge *merge) {
   for (size_t i = 0; i < merge->input_count; i++) segment_unref(merge->inputs[i].segment);
   merge->input_count = 0;
   settle_reserve(engine);
-  merge->report.segments_out = merge->output_count;
-  merge->output_count = 0;
   merge->report.seconds =
       (double)(engine->disk->ops->monotonic_us(engine->disk) - merge->started_us) / 1e6;
   atomic_fetch_add(&engine->counters.merges, 1);
@@ -647,13 +473,18 @@ static void finish(struct bitcask_merge *merge) {
 }
 
 static void switch_some(struct bitcask_merge *merge, uint64_t budget) {
-  if (merge->switched == 0) adopt_outputs(merge);
-  for (uint64_t done = 0; merge->switched < merge->move_count && done < budget;) {
-    const struct move *move = &merge->moves[merge->switched++];
+  if (merge->switched == 0) {
+    merge->report.segments_out = merge->outputs.count;
+    merge->report.bytes_written = merge->outputs.bytes;
+    forget_needed(merge->engine);
+    outputs_adopt(&merge->outputs);
+  }
+  for (uint64_t done = 0; merge->switched < merge->moves.count && done < budget;) {
+    const struct move *move = &merge->moves.items[merge->switched++];
     switch_entry(merge, move);
     done += move->size;
   }
-  if (merge->switched == merge->move_count) finish(merge);
+  if (merge->switched == merge->moves.count) finish(merge);
 }
 
 /* ---- Steps ---- */
@@ -674,7 +505,7 @@ static enum bitcask_status fail(struct bitcask_merge *merge, enum bitcask_status
   status_note_take(&merge->outcome, status);
   if (merge->is_scanning) segment_scan_release(&merge->scan);
   merge->is_scanning = false;
-  drop_outputs(merge);
+  outputs_drop(&merge->outputs);
   merge->phase = PHASE_FAILED;
   end_merge(merge);
   return status_note_give(&merge->outcome);
@@ -798,8 +629,7 @@ void bitcask_merge_close(struct bitcask_merge *merge) {
   for (size_t i = 0; i < merge->input_count; i++) segment_unref(merge->inputs[i].segment);
   tombstones_release(&merge->tombstones);
   memory_free(merge->inputs);
-  memory_free(merge->outputs);
-  memory_free(merge->moves);
+  moves_release(&merge->moves);
   engine_unref(merge->engine);
   memory_free(merge);
 }

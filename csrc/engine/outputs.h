@@ -1,0 +1,37 @@
+/*
+ * Outputs: the segments that a merge writes. They are the merge's own until it is committed:
+ * then they are adopted, before that they can be dropped without a trace.
+ *
+ * Threads: none of its own; belongs to the merge.
+ */
+#ifndef BITCASK_ENGINE_OUTPUTS_H
+#define BITCASK_ENGINE_OUTPUTS_H
+
+#include "engine/engine.h"
+
+struct output {
+  struct segment *segment;
+  struct bitcask_buffer hint; /* the entries of its hint file */
+};
+
+struct outputs {
+  struct engine *engine;
+  struct output *items;
+  size_t count;
+  uint64_t bytes; /* of records written */
+};
+
+/* Append a copy of the record, in a new segment when it does not fit; where it stands. */
+enum bitcask_status outputs_append(struct outputs *outputs, const struct record *record,
+                                   struct segment **into, uint64_t *offset);
+
+/* Make them durable, names and all, and write their hint files. */
+enum bitcask_status outputs_finish(struct outputs *outputs);
+
+/* They belong to the store from now on; their places in its list were promised. */
+void outputs_adopt(struct outputs *outputs);
+
+/* Undo them. */
+void outputs_drop(struct outputs *outputs);
+
+#endif
