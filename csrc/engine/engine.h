@@ -36,6 +36,9 @@ enum { ENGINE_HEADROOM = 16 << 10 };
  * flush what is left, is short. */
 enum { ENGINE_FLUSH_AHEAD = 16 << 20 };
 
+/* What space is kept for, see engine/reserve. */
+enum reserve_kind { RESERVE_WORK, RESERVE_EDIT, RESERVE_KINDS };
+
 struct worker;
 
 /* A write that is appended but not yet flushed (sync "always"), so that no reader sees it. */
@@ -71,7 +74,8 @@ struct engine {
   struct guard guard;
   struct event_hub events;
   struct expiry expiry;
-  atomic_bool has_reserve;
+  atomic_bool has_reserve[RESERVE_KINDS];
+  atomic_bool is_short_of_space; /* the reserve had to be given up, or could not be made */
   struct engine_counters counters;
   _Atomic(struct segment *) *slots; /* PLACE_SLOT_MAX + 1 of them; slot 0 stays empty */
 

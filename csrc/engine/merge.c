@@ -300,7 +300,8 @@ static int compare_live_bytes(const void *left, const void *right) {
  * least to copy: what it frees is room for the others, next time. For the last one the reserve
  * is given up. False: that is gone, too. */
 static bool make_do(struct bitcask_merge *merge) {
-  if (merge->input_count < 2 && !reserve_spend(merge->engine)) return false;
+  if (merge->input_count < 2 && !reserve_spend(merge->engine, RESERVE_WORK))
+    return false;
   outputs_drop(&merge->outputs);
   if (merge->is_scanning) segment_scan_release(&merge->scan);
   merge->is_scanning = false;
@@ -372,7 +373,7 @@ static enum bitcask_status commit_edit(struct bitcask_merge *merge) {
   if (status == BITCASK_OK && merge->dropped_version > 0)
     status = edit_append_dropped(&items, merge->dropped_version);
   if (status == BITCASK_OK)
-    status = engine_commit(merge->engine, bytes_of(items.data, items.size));
+    status = reserve_commit(merge->engine, bytes_of(items.data, items.size));
   bitcask_buffer_release(&items);
   return status;
 }
@@ -447,7 +448,7 @@ static void settle_reserve(struct engine *engine) {
   bool is_empty = engine->sealed_count == 0;
   mutex_unlock(&engine->set_lock);
   if (is_empty)
-    reserve_spend(engine);
+    reserve_drop(engine);
   else
     reserve_make(engine);
 }
@@ -554,9 +555,9 @@ enum { BUDGET_DEFAULT = 1 << 20 };
 static enum bitcask_status step(struct bitcask_merge *merge, uint64_t budget) {
   if (merge->phase == PHASE_FAILED) return status_note_give(&merge->outcome);
   if (merge->phase == PHASE_DONE) return BITCASK_OK;
-  bool is_copying = merge->phase == PHASE_COPY;
+  bool may_do_with_less = merge->phase == PHASE_COPY || merge->phase == PHASE_COMMIT;
   enum bitcask_status status = advance(merge, budget);
-  if (status == BITCASK_NOSPACE && is_copying && make_do(merge)) status = BITCASK_OK;
+  if (status == BITCASK_NOSPACE && may_do_with_less && make_do(merge)) status = BITCASK_OK;
   if (status != BITCASK_OK) return fail(merge, status);
   if (merge->phase == PHASE_DONE)
     end_merge(merge);

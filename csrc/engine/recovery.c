@@ -29,7 +29,7 @@ struct recovery {
 struct evidence {
   uint64_t max_number; /* of any segment file */
   bool was_stopped;
-  bool has_reserve;
+  bool has_reserve[RESERVE_KINDS];
   bool has_segment;
   bool has_manifest;
 };
@@ -43,7 +43,8 @@ static void note_name(void *context, const char *name) {
     if (number > evidence->max_number) evidence->max_number = number;
   }
   if (kind == FILENAME_KIND_STOPPED) evidence->was_stopped = true;
-  if (kind == FILENAME_KIND_RESERVE) evidence->has_reserve = true;
+  if (strcmp(name, FILENAME_RESERVE) == 0) evidence->has_reserve[RESERVE_WORK] = true;
+  if (strcmp(name, FILENAME_RESERVE_EDIT) == 0) evidence->has_reserve[RESERVE_EDIT] = true;
   /* The first manifest without CURRENT is what a crash during creation leaves. */
   if (kind == FILENAME_KIND_MANIFEST && number > 1) evidence->has_manifest = true;
 }
@@ -401,7 +402,7 @@ static enum bitcask_status commit_recovery(struct recovery *recovery) {
   if (recovery->seal.id != 0) status = edit_append_facts(&items, EDIT_SEALED, &recovery->seal);
   if (status == BITCASK_OK && recovery->drop != 0)
     status = edit_append_removed(&items, recovery->drop);
-  if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
+  if (status == BITCASK_OK) status = reserve_commit(engine, bytes_of(items.data, items.size));
   bitcask_buffer_release(&items);
   return status;
 }
@@ -522,7 +523,7 @@ static enum bitcask_status sweep_orphans(struct recovery *recovery) {
   enum bitcask_status status = directory->ops->list(directory, note_orphan, &sweep);
   size_t count = status == BITCASK_OK ? sweep.names.size / sizeof(filename) : 0;
   if ((count > 0 || recovery->was_stopped) && engine->manifest.file == NULL)
-    status = engine_commit(engine, bytes_of(NULL, 0));
+    status = reserve_commit(engine, bytes_of(NULL, 0));
   const filename *names = sweep.names.data;
   /* Asked again: the new manifest may have taken the name of one that a crash left behind. */
   for (size_t i = 0; status == BITCASK_OK && i < count; i++)
@@ -547,7 +548,8 @@ static enum bitcask_status recover(struct recovery *recovery) {
   struct evidence evidence;
   TRY(find_manifest(engine, &evidence));
   recovery->was_stopped = evidence.was_stopped;
-  atomic_store(&engine->has_reserve, evidence.has_reserve);
+  for (int i = 0; i < RESERVE_KINDS; i++)
+    atomic_store(&engine->has_reserve[i], evidence.has_reserve[i]);
   if (engine->manifest.state.next_id <= evidence.max_number)
     engine->manifest.state.next_id = evidence.max_number + 1;
   TRY(open_sealed(recovery));
@@ -559,9 +561,7 @@ static enum bitcask_status recover(struct recovery *recovery) {
   if (engine->is_readonly) return BITCASK_OK;
   TRY(check_unknown_segments(recovery, recovery->newest_known));
   TRY(refuse(recovery));
-  enum bitcask_status status = commit_recovery(recovery);
-  if (status == BITCASK_NOSPACE && reserve_spend(engine)) status = commit_recovery(recovery);
-  TRY(status);
+  TRY(commit_recovery(recovery));
   return sweep_orphans(recovery);
 }
 

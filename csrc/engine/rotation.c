@@ -16,7 +16,9 @@ static void write_hint(void *owner, void *context) {
   struct engine *engine = owner;
   struct segment *segment = context;
   enum bitcask_status status = BITCASK_OK;
-  if (!atomic_load(&segment->is_obsolete))
+  bool is_wanted = !atomic_load(&segment->is_obsolete) &&
+                   !atomic_load(&engine->is_short_of_space);
+  if (is_wanted)
     status = hint_file_write(engine->disk, segment, engine->manifest.store);
   /* A hint file may be missing; damage in the segment is worth telling. */
   if (status == BITCASK_CORRUPT)
@@ -143,7 +145,10 @@ static enum bitcask_status commit_rotation(struct engine *engine, struct segment
   }
   if (status == BITCASK_OK && new != NULL)
     status = edit_append_active(&items, new->facts.id);
-  if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
+  bitcask_bytes all = bytes_of(items.data, items.size);
+  /* A seal alone comes before a merge; a new segment is for the caller to insist on. */
+  if (status == BITCASK_OK)
+    status = new == NULL ? reserve_commit(engine, all) : engine_commit(engine, all);
   bitcask_buffer_release(&items);
   return status;
 }
@@ -205,8 +210,8 @@ static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
     return status;
   }
   set_active(engine, new);
-  leave_old(engine, old);
   if (old != NULL) reserve_make(engine);
+  leave_old(engine, old);
   return BITCASK_OK;
 }
 
@@ -220,6 +225,7 @@ static enum bitcask_status seal_active(struct engine *engine) REQUIRES(engine->w
     return status;
   }
   set_active(engine, NULL);
+  reserve_make(engine);
   leave_old(engine, active);
   return BITCASK_OK;
 }
@@ -248,7 +254,7 @@ enum bitcask_status engine_close_cleanly(struct engine *engine) {
     struct bitcask_buffer items = {0};
     status = flush_for_sealing(engine, active);
     if (status == BITCASK_OK) status = edit_append_facts(&items, EDIT_CLOSED, &active->facts);
-    if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
+    if (status == BITCASK_OK) status = reserve_commit(engine, bytes_of(items.data, items.size));
     bitcask_buffer_release(&items);
   }
   mutex_unlock(&engine->write_lock);
@@ -271,16 +277,11 @@ static enum bitcask_status mark_open(struct engine *engine) REQUIRES(engine->wri
 
 enum bitcask_status rotation_make_room(struct engine *engine, uint64_t size, bool is_delete) {
   struct segment *active = engine->active;
-  if (active == NULL) {
-    enum bitcask_status begun = rotate(engine, size);
-    return begun == BITCASK_NOSPACE && is_delete && reserve_spend(engine) ? rotate(engine, size)
-                                                                          : begun;
-  }
+  if (active == NULL) return rotate(engine, size);
   uint64_t length = segment_length_with(active, size);
   if (length <= engine->options.segment_size) return mark_open(engine);
   enum bitcask_status status = rotate(engine, size);
   if (status != BITCASK_NOSPACE || !is_delete) return status;
   /* On a full disk a delete may go into the space that puts left free for it. */
-  if (length <= active->capacity) return mark_open(engine);
-  return reserve_spend(engine) ? rotate(engine, size) : status;
+  return length <= active->capacity ? mark_open(engine) : status;
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "engine/publish.h"
+#include "engine/reserve.h"
 #include "engine/rotation.h"
 
 /* A request on its way to the segment. */
@@ -142,7 +143,7 @@ static enum bitcask_status reserve(struct engine *engine, struct group *group)
   return status;
 }
 
-static enum bitcask_status append(struct engine *engine, struct group *group)
+static enum bitcask_status try_append(struct engine *engine, struct group *group)
     REQUIRES(engine->write_lock) {
   if (group->bytes > GROUP_BYTES_MAX)
     return status_fail(BITCASK_TOOLARGE, "the batch is %" PRIu64 " bytes; at most %" PRIu64 " can be written as one",
@@ -156,6 +157,15 @@ static enum bitcask_status append(struct engine *engine, struct group *group)
   atomic_fetch_add_explicit(&engine->counters.bytes_written, group->bytes, memory_order_relaxed);
   rotation_flush_ahead(engine);
   return BITCASK_OK;
+}
+
+/* For deletes the reserve may be given up: they come before the merge that frees space. */
+static enum bitcask_status append(struct engine *engine, struct group *group)
+    REQUIRES(engine->write_lock) {
+  enum bitcask_status status = try_append(engine, group);
+  if (status != BITCASK_NOSPACE || !group->has_only_deletes || !reserve_spend(engine, RESERVE_WORK))
+    return status;
+  return try_append(engine, group);
 }
 
 static void add_to_group(struct group *group, const struct write *write) {

@@ -6,7 +6,7 @@
  *   000012.seg       a segment;  000012.hint its hint file
  *   LOCK             locked by the writing process
  *   STOPPED          left by a session that a failed flush has ended
- *   RESERVE          space kept for the day when the disk is full
+ *   RESERVE, RESERVE.edit   space kept for the day when the disk is full
  *   *.tmp            being written; never counts
  *
  * Numbers have at least six digits and no others in front than zeros up to six.
@@ -21,6 +21,7 @@
 #define FILENAME_LOCK "LOCK"
 #define FILENAME_STOPPED "STOPPED"
 #define FILENAME_RESERVE "RESERVE"
+#define FILENAME_RESERVE_EDIT "RESERVE.edit"
 
 enum filename_kind {
   FILENAME_KIND_OTHER, /* not ours */
