@@ -12,8 +12,10 @@ MODULES := \
   disk/disk disk/posix \
   format/filename format/record format/header format/hint format/edit \
   store/guard store/segment store/hint_file store/keydir store/manifest \
-  engine/hash engine/event engine/worker engine/expiry engine/engine engine/publish engine/reserve engine/rotation engine/write engine/snapshot engine/tombstones engine/moves engine/outputs engine/merge \
-  engine/iterator engine/load engine/recovery engine/read engine/view engine/batch engine/changes engine/stats engine/cask
+  engine/hash engine/event engine/worker engine/expiry engine/engine engine/publish \
+  engine/reserve engine/rotation engine/write engine/snapshot engine/tombstones engine/moves \
+  engine/outputs engine/merge engine/iterator engine/load engine/recovery engine/read \
+  engine/view engine/batch engine/changes engine/stats engine/opening engine/registry engine/cask
 BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bind/lua_hash bind/lua_options \
   bind/lua_cask bind/lua_access bind/lua_whole bind/lua_iterator bind/lua_merge bind/lua_module
 
@@ -111,13 +113,13 @@ ASAN_SPECS ?= spec/api spec/lua spec/model spec/csrc
 sanitize: ## the specs under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory B=build/asan CC=gcc \
 	  EXTRA_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" \
-	  all internals
+	  all internals spec-tools
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 EFFORT=0.3 \
 	  $(LUA) spec/run.lua --cpath='./build/asan/?.so' $(ASAN_SPECS)
 
 # What specs, benchmarks and packaging need beyond the library.
--include bench/bench.mk spec/spec.mk spec/crash.mk
+-include bench/bench.mk spec/spec.mk spec/crash.mk spec/tools.mk
 
 print-modules:
 	@echo $(MODULES) $(BIND_MODULES)
