@@ -90,6 +90,7 @@ struct engine {
   uint64_t *snapshots GUARDED_BY(write_lock); /* versions of the open ones, rising */
   size_t snapshot_count GUARDED_BY(write_lock);
   size_t snapshot_capacity GUARDED_BY(write_lock);
+  uint64_t releases GUARDED_BY(write_lock); /* of snapshots, since old entries were pruned */
   uint64_t last_interval_sync_us GUARDED_BY(write_lock);
 
   struct mutex flush_lock;

@@ -62,7 +62,7 @@ static void pop(struct expiry *expiry) REQUIRES(expiry->lock) {
 }
 
 bool expiry_take_due(struct expiry *expiry, uint64_t now, struct expiry_item *out) {
-  if (atomic_load_explicit(&expiry->next, memory_order_relaxed) > now) return false;
+  if (!expiry_is_due(expiry, now)) return false;
   mutex_lock(&expiry->lock);
   bool is_due = expiry->count > 0 && expiry->items[0].expires <= now;
   if (is_due) {

@@ -40,6 +40,10 @@ static inline bool expiry_is_used(const struct expiry *expiry) {
   return atomic_load_explicit(&expiry->next, memory_order_relaxed) != UINT64_MAX;
 }
 
+static inline bool expiry_is_due(const struct expiry *expiry, uint64_t now) {
+  return atomic_load_explicit(&expiry->next, memory_order_relaxed) <= now;
+}
+
 /* Take an item that is due at `now`; false: none is. */
 bool expiry_take_due(struct expiry *expiry, uint64_t now, struct expiry_item *out);
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "engine/publish.h"
 #include "engine/snapshot.h"
 
 /* One entry to be read, with its own idea of the segment: slots may be given to others. */
@@ -56,6 +57,7 @@ enum bitcask_status iterator_open(struct engine *engine,
                                   const struct bitcask_iterator_options *options,
                                   struct bitcask_iterator **out) {
   struct bitcask_iterator *iterator = NULL;
+  engine_expire(engine);
   TRY(iterator_new(options, &iterator));
   return start(iterator, engine, snapshot_take(engine, &iterator->version), out);
 }

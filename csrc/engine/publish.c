@@ -153,6 +153,7 @@ void publish_expired(struct engine *engine) {
 
 void engine_expire(struct engine *engine) {
   if (!expiry_is_used(&engine->expiry)) return;
+  if (!expiry_is_due(&engine->expiry, engine->disk->ops->now_ms(engine->disk))) return;
   mutex_lock(&engine->write_lock);
   publish_expired(engine);
   mutex_unlock(&engine->write_lock);

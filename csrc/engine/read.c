@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "engine/publish.h"
 #include "engine/snapshot.h"
 
 /* The hash first, and only then the guard: a caller's own hash function may merge the very
@@ -43,6 +44,8 @@ static enum bitcask_status read_key(struct engine *engine, const uint64_t *at, b
   guard_leave(token);
   segment_unref(pinned);
   bitcask_buffer_release(&scratch);
+  /* What somebody was told has expired stays gone, even if the clock steps back. */
+  if (status == BITCASK_ABSENT) engine_expire(engine);
   return status;
 }
 

@@ -76,13 +76,25 @@ static uint64_t *copy_versions(const struct engine *engine) REQUIRES(engine->wri
   return copy;
 }
 
+/* Pruning looks at every old entry. So it is done when the last snapshot is gone, and else
+ * once for so many releases that each pays for a bounded number of looks. */
+static bool is_prune_due(struct engine *engine) REQUIRES(engine->write_lock) {
+  enum { LOOKS_PER_RELEASE = 256 };
+  uint64_t olds = keydir_old_count(engine->keydir);
+  engine->releases++;
+  if (olds == 0) return false;
+  if (engine->snapshot_count > 0 && engine->releases * LOOKS_PER_RELEASE < olds) return false;
+  engine->releases = 0;
+  return true;
+}
+
 void snapshot_release(struct engine *engine, uint64_t version) {
   uint64_t *open = NULL;
   mutex_lock(&engine->write_lock);
   remove_version(engine, version);
   size_t count = engine->snapshot_count;
   uint64_t limit = engine->published_version;
-  if (keydir_old_count(engine->keydir) > 0) open = copy_versions(engine);
+  if (is_prune_due(engine)) open = copy_versions(engine);
   mutex_unlock(&engine->write_lock);
   /* Without memory for the copy the old entries stay until the next release. */
   if (open != NULL) keydir_prune(engine->keydir, open, count, limit);

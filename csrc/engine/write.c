@@ -23,7 +23,7 @@ struct group {
 };
 
 /* No segment, however large a batch makes it, may go beyond what a place can tell. */
-#define GROUP_BYTES_MAX (UINT64_C(1) << 35)
+#define GROUP_BYTES_MAX (UINT64_C(1) << 34)
 
 /* ---- Conditions ---- */
 
@@ -99,12 +99,13 @@ static enum bitcask_status prepare(struct engine *engine, const struct write_req
  * counts: it can be deleted. */
 static bool is_there(struct engine *engine, const struct group *group,
                      const struct write *write) {
-  for (size_t i = 0; i < group->count; i++)
-    if (group->writes[i].pending.hash == write->pending.hash) return true;
   uint64_t version = 0;
   enum bitcask_status status =
       current_version(engine, write->record.key, write->pending.hash, &version);
-  return status != BITCASK_OK || version != 0;
+  if (status != BITCASK_OK || version != 0) return true;
+  for (size_t i = 0; !group->has_only_deletes && i < group->count; i++)
+    if (group->writes[i].pending.hash == write->pending.hash) return true;
+  return false;
 }
 
 /* ---- Appending ---- */

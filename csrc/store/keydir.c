@@ -29,7 +29,7 @@ struct keydir {
   atomic_uint_least64_t bytes;
 };
 
-enum { TAIL_MIN = 8 };
+enum { TAIL_MIN = 4 };
 
 enum bitcask_status keydir_new(struct keydir **out) {
   /* Shards stand on cache lines of their own; calloc knows nothing of that. */
@@ -152,7 +152,7 @@ static bool refill(const struct shard *from, struct shard *to) {
 
 static enum bitcask_status resize(struct keydir *keydir, struct shard *shard, uint32_t homes,
                                   uint32_t tail) {
-  for (;; tail *= 2) {
+  for (;; tail *= 2) { /* until what stands behind the last home fits */
     struct shard bigger = {.homes = homes, .tail = tail};
     bigger.slots = memory_zeroed((size_t)homes + tail, sizeof *bigger.slots);
     if (bigger.slots == NULL) return BITCASK_NOMEMORY;
@@ -182,17 +182,21 @@ static bool tail_has_room(struct shard *shard, unsigned more) {
   return end - shard->used_end >= more;
 }
 
+/* A tail for what is behind the last home now, some more of that, and `more` entries. */
+static uint32_t tail_for(const struct shard *shard, unsigned more) {
+  uint32_t behind = shard->used_end > shard->homes ? shard->used_end - shard->homes : 0;
+  uint32_t tail = behind + behind / 4 + more;
+  return tail > TAIL_MIN ? tail : TAIL_MIN;
+}
+
 static enum bitcask_status make_room(struct keydir *keydir, struct shard *shard, unsigned more) {
   uint64_t needed = (uint64_t)shard->count + more;
-  uint32_t tail = shard->tail > TAIL_MIN ? shard->tail : TAIL_MIN;
   if (shard->homes == 0 || needed + needed / 6 > shard->homes) {
     uint64_t ahead = needed + needed / 5;
-    TRY(resize(keydir, shard, homes_for(ahead), tail));
+    TRY(resize(keydir, shard, homes_for(ahead), tail_for(shard, more)));
   }
-  while (!tail_has_room(shard, more)) {
-    TRY(resize(keydir, shard, shard->homes, tail * 2 > more ? tail * 2 : more * 2));
-    tail = shard->tail;
-  }
+  while (!tail_has_room(shard, more))
+    TRY(resize(keydir, shard, shard->homes, tail_for(shard, more)));
   return BITCASK_OK;
 }
 
