@@ -472,7 +472,7 @@ BITCASK_API void bitcask_merge_cancel(struct bitcask_merge *merge);
 BITCASK_API void bitcask_merge_progress(struct bitcask_merge *merge,
                                         struct bitcask_merge_progress *out);
 
-/* What it did; complete once it is finished. */
+/* What it did, once it is finished; all zeros before. */
 BITCASK_API void bitcask_merge_report(struct bitcask_merge *merge,
                                       struct bitcask_merge_report *out);
 

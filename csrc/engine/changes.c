@@ -112,9 +112,6 @@ static enum bitcask_status pin_segments(struct bitcask_changes *changes, uint64_
   struct engine *engine = changes->engine;
   enum bitcask_status status = BITCASK_OK;
   mutex_lock(&engine->write_lock);
-  mutex_lock(&engine->manifest_lock);
-  uint64_t dropped = engine->manifest.state.dropped_version;
-  mutex_unlock(&engine->manifest_lock);
   mutex_lock(&engine->set_lock);
   for (size_t i = 0; status == BITCASK_OK && i < engine->sealed_count; i++)
     if (engine->sealed[i]->facts.max_version > changes->reached)
@@ -126,6 +123,10 @@ static enum bitcask_status pin_segments(struct bitcask_changes *changes, uint64_
     status = pin(changes, engine->active);
   }
   mutex_unlock(&engine->write_lock);
+  /* After the pins: a merge whose outputs were pinned has told before what it dropped. */
+  mutex_lock(&engine->manifest_lock);
+  uint64_t dropped = engine->manifest.state.dropped_version;
+  mutex_unlock(&engine->manifest_lock);
   if (status == BITCASK_OK && dropped > changes->reached)
     status = status_fail(BITCASK_NOTFOUND,
                          "merges have dropped writes up to version %" PRIu64

@@ -615,7 +615,8 @@ void bitcask_merge_progress(struct bitcask_merge *merge, struct bitcask_merge_pr
 }
 
 void bitcask_merge_report(struct bitcask_merge *merge, struct bitcask_merge_report *out) {
-  *out = merge->report;
+  *out = (struct bitcask_merge_report){0};
+  if (atomic_load(&merge->is_finished)) *out = merge->report;
 }
 
 void bitcask_merge_close(struct bitcask_merge *merge) {

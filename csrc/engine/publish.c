@@ -117,38 +117,46 @@ static bool has_expired(struct engine *engine, const struct keydir_entry *entry,
   return record_has_expired(&located.record, now);
 }
 
-/* Remove one expired entry of the hash; false: there is none. It is gone for snapshots, too. */
-static bool remove_expired(struct engine *engine, uint64_t hash, uint64_t now)
+enum removal { NOTHING_EXPIRED, REMOVED, MOVED };
+
+/* Remove one expired entry among these. MOVED: a merge was faster, and it stands elsewhere. */
+static enum removal remove_among(struct engine *engine, const struct keydir_matches *matches,
+                                 uint64_t hash, uint64_t now, struct bitcask_buffer *scratch)
+    REQUIRES(engine->write_lock) {
+  for (unsigned i = 0; i < matches->count; i++) {
+    const struct keydir_entry *entry = &matches->entries[i];
+    if (!has_expired(engine, entry, now, scratch)) continue;
+    struct segment *segment = engine_segment(engine, entry->at);
+    if (!keydir_remove(engine->keydir, hash, entry->at, NULL)) return MOVED;
+    engine_count_dead(segment, keydir_entry_size(entry));
+    atomic_fetch_add(&segment->expired_bytes, keydir_entry_size(entry));
+    return REMOVED;
+  }
+  return NOTHING_EXPIRED;
+}
+
+/* Remove every expired entry of the hash, for snapshots, too. Each removal changes what stands
+ * where, so the look begins anew after it. */
+static void remove_expired(struct engine *engine, uint64_t hash, uint64_t now)
     REQUIRES(engine->write_lock) {
   struct bitcask_buffer scratch = {0};
   struct keydir_matches matches;
-  bool is_removed = false;
+  unsigned first = 0;
   guard_token token = guard_enter(&engine->guard);
-  for (unsigned first = 0; !is_removed; first += KEYDIR_MATCHES) {
+  do {
     keydir_find(engine->keydir, hash, first, &matches);
-    for (unsigned i = 0; !is_removed && i < matches.count; i++) {
-      const struct keydir_entry *entry = &matches.entries[i];
-      struct segment *segment = engine_segment(engine, entry->at);
-      if (!has_expired(engine, entry, now, &scratch)) continue;
-      is_removed = keydir_remove(engine->keydir, hash, entry->at, NULL);
-      if (!is_removed) continue; /* a merge has moved it: the next look finds it again */
-      engine_count_dead(segment, keydir_entry_size(entry));
-      atomic_fetch_add(&segment->expired_bytes, keydir_entry_size(entry));
-    }
-    if (!matches.more) break;
-  }
+    enum removal removal = remove_among(engine, &matches, hash, now, &scratch);
+    first = removal == NOTHING_EXPIRED ? first + KEYDIR_MATCHES : 0;
+  } while (first == 0 || matches.more);
   guard_leave(token);
   bitcask_buffer_release(&scratch);
-  return is_removed;
 }
 
 void publish_expired(struct engine *engine) {
   if (!expiry_is_used(&engine->expiry)) return;
   uint64_t now = engine->disk->ops->now_ms(engine->disk);
   struct expiry_item item;
-  while (expiry_take_due(&engine->expiry, now, &item))
-    while (remove_expired(engine, item.hash, now)) {
-    }
+  while (expiry_take_due(&engine->expiry, now, &item)) remove_expired(engine, item.hash, now);
 }
 
 void engine_expire(struct engine *engine) {
