@@ -58,9 +58,10 @@ describe("merging", function()
   end)
 
   it("gives the space back", function()
-    local before = scratch.size(path)
+    -- Hint files come and go in the background.
+    local before = scratch.size(path, "%.seg$")
     assert(db:merge())
-    assert.is_truthy(scratch.size(path) < before / 2)
+    assert.is_truthy(scratch.size(path, "%.seg$") < before / 2)
   end)
 
   it("takes the segments of a plan, and no others", function()
