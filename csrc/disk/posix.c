@@ -450,34 +450,52 @@ static bool is_named(int directory, int fd, const char *name) {
          held.st_dev == named.st_dev && held.st_ino == named.st_ino;
 }
 
-static enum bitcask_status directory_lock(struct disk_directory *base, const char *name) {
-  struct posix_directory *directory = (struct posix_directory *)base;
-  int fd = open_at(directory->fd, name, O_RDWR | O_CREAT | O_NONBLOCK);
-  if (fd < 0) return fail_at(directory->path, name, "open");
+/* 0, or the error. */
+static int take_flock(int fd) {
   int result;
   do {
     result = flock(fd, LOCK_EX | LOCK_NB);
   } while (result != 0 && errno == EINTR);
-  if (result == 0 && is_named(directory->fd, fd, name)) {
+  return result == 0 ? 0 : errno;
+}
+
+static enum bitcask_status fail_locked(const struct posix_directory *directory, const char *name) {
+  return status_fail(BITCASK_LOCKED, "%s/%s: the store is open for writing in another process",
+                     directory->path, name);
+}
+
+/* The named file is what other programs look at; the directory's own lock holds even when
+ * somebody removes that file and another process makes a new one. */
+static enum bitcask_status directory_lock(struct disk_directory *base, const char *name) {
+  struct posix_directory *directory = (struct posix_directory *)base;
+  if (take_flock(directory->fd) == EWOULDBLOCK) return fail_locked(directory, name);
+  int fd = open_at(directory->fd, name, O_RDWR | O_CREAT | O_NONBLOCK);
+  if (fd < 0) {
+    enum bitcask_status status = fail_at(directory->path, name, "open");
+    flock(directory->fd, LOCK_UN);
+    return status;
+  }
+  int error = take_flock(fd);
+  if (error == 0 && is_named(directory->fd, fd, name)) {
     directory->lock_fd = fd;
     atomic_fetch_add(&directory->open_files, 1);
     return BITCASK_OK;
   }
-  enum bitcask_status status;
-  if (result == 0 || errno == EWOULDBLOCK)
-    status = status_fail(BITCASK_LOCKED, "%s/%s: the store is open for writing in another process",
-                         directory->path, name);
-  else
-    status = fail_at(directory->path, name, "lock");
+  errno = error;
+  enum bitcask_status status = error == 0 || error == EWOULDBLOCK
+                                   ? fail_locked(directory, name)
+                                   : fail_at(directory->path, name, "lock");
   close(fd);
+  flock(directory->fd, LOCK_UN);
   return status;
 }
 
 static void directory_unlock(struct disk_directory *base) {
   struct posix_directory *directory = (struct posix_directory *)base;
   if (directory->lock_fd < 0) return;
-  /* Explicitly: a forked child may hold a copy of the descriptor, and the lock with it. */
+  /* Explicitly: a forked child may hold copies of the descriptors, and the locks with them. */
   flock(directory->lock_fd, LOCK_UN);
+  flock(directory->fd, LOCK_UN);
   close(directory->lock_fd);
   directory->lock_fd = -1;
   atomic_fetch_sub(&directory->open_files, 1);

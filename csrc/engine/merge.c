@@ -550,7 +550,14 @@ static void keep_to_rate(const struct bitcask_merge *merge) {
   }
 }
 
-enum { BUDGET_DEFAULT = 1 << 20 };
+enum { BUDGET_DEFAULT = 1 << 20, BUDGET_MIN = 4 << 10 };
+
+/* Steps of an eighth of a second at the most, where the rate is bounded. */
+static uint64_t default_budget(const struct bitcask_merge *merge) {
+  uint64_t budget = merge->rate / 8;
+  if (merge->rate == 0 || budget > BUDGET_DEFAULT) return BUDGET_DEFAULT;
+  return budget < BUDGET_MIN ? BUDGET_MIN : budget;
+}
 
 static enum bitcask_status step(struct bitcask_merge *merge, uint64_t budget) {
   if (merge->phase == PHASE_FAILED) return status_note_give(&merge->outcome);
@@ -561,7 +568,7 @@ static enum bitcask_status step(struct bitcask_merge *merge, uint64_t budget) {
   if (status != BITCASK_OK) return fail(merge, status);
   if (merge->phase == PHASE_DONE)
     end_merge(merge);
-  else if (merge->phase == PHASE_COPY)
+  else if (merge->phase == PHASE_COPY || merge->phase == PHASE_COMMIT)
     keep_to_rate(merge);
   return BITCASK_OK;
 }
@@ -573,7 +580,7 @@ enum bitcask_status bitcask_merge_step(struct bitcask_merge *merge, uint64_t bud
     return status_fail(BITCASK_INVALID, "the merge runs on a thread of its own");
   enum bitcask_status status;
   do {
-    status = step(merge, budget > 0 ? budget : BUDGET_DEFAULT);
+    status = step(merge, budget > 0 ? budget : default_budget(merge));
   } while (status == BITCASK_OK && budget == 0 && !is_ended(merge));
   *finished = status == BITCASK_OK && is_ended(merge);
   return status;
@@ -582,7 +589,7 @@ enum bitcask_status bitcask_merge_step(struct bitcask_merge *merge, uint64_t bud
 static void *run(void *context) {
   struct bitcask_merge *merge = context;
   while (!is_ended(merge)) {
-    enum bitcask_status status = step(merge, BUDGET_DEFAULT);
+    enum bitcask_status status = step(merge, default_budget(merge));
     if (status != BITCASK_OK && status != BITCASK_CANCELLED)
       engine_report_failure(merge->engine, status);
   }

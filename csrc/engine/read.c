@@ -141,6 +141,7 @@ static enum bitcask_status read_one(struct engine *engine, bitcask_bytes key, ui
   }
   if (status == BITCASK_CORRUPT) report_damage(engine, &located);
   guard_leave(token);
+  if (status == BITCASK_ABSENT) engine_expire(engine);
   out->status = status;
   return status == BITCASK_NOMEMORY || status == BITCASK_INVALID ? status : BITCASK_OK;
 }

@@ -103,27 +103,47 @@ void snapshot_release(struct engine *engine, uint64_t version) {
 
 /* ---- Looking up ---- */
 
-/* Among the entries that were superseded since. At most one was the newest at `version`. */
+/* The one of these old entries that is the key's: it is pinned, the others are let go. */
+static enum bitcask_status choose_old(struct engine *engine, const struct keydir_matches *matches,
+                                      struct segment *segments[KEYDIR_MATCHES], bitcask_bytes key,
+                                      struct bitcask_buffer *scratch, struct located *out,
+                                      struct segment **pinned) {
+  enum bitcask_status result = BITCASK_ABSENT;
+  for (unsigned i = 0; i < matches->count; i++) {
+    enum bitcask_status status = BITCASK_ABSENT;
+    if (*pinned == NULL)
+      status = engine_examine(engine, segments[i], &matches->entries[i], key, scratch, out);
+    if (status == BITCASK_ABSENT) {
+      segment_unref(segments[i]);
+      continue;
+    }
+    *pinned = segments[i];
+    result = status;
+  }
+  return result;
+}
+
+/* Among the entries that were superseded since. At most one was the newest at `version`. Pages
+ * of them are gone through anew when pruning has moved them meanwhile. */
 static enum bitcask_status locate_old(struct engine *engine, uint64_t version, bitcask_bytes key,
                                       uint64_t hash, struct bitcask_buffer *scratch,
                                       struct located *out, struct segment **pinned) {
   struct keydir_matches matches;
   struct segment *segments[KEYDIR_MATCHES];
-  enum bitcask_status result = BITCASK_ABSENT;
-  for (unsigned first = 0;; first += KEYDIR_MATCHES) {
+  uint64_t stamp = 0;
+  unsigned first = 0;
+  for (;;) {
     keydir_find_old(engine->keydir, hash, version, first, &matches, segments);
-    for (unsigned i = 0; i < matches.count; i++) {
-      enum bitcask_status status = BITCASK_ABSENT;
-      if (*pinned == NULL)
-        status = engine_examine(engine, segments[i], &matches.entries[i], key, scratch, out);
-      if (status == BITCASK_ABSENT) {
-        segment_unref(segments[i]);
-        continue;
-      }
-      *pinned = segments[i];
-      result = status;
+    if (first == 0) stamp = matches.stamp;
+    enum bitcask_status status =
+        choose_old(engine, &matches, segments, key, scratch, out, pinned);
+    if (*pinned != NULL) return status;
+    if (first > 0 && matches.stamp != stamp) {
+      first = 0;
+      continue;
     }
-    if (*pinned != NULL || !matches.more) return result;
+    if (!matches.more) return BITCASK_ABSENT;
+    first += KEYDIR_MATCHES;
   }
 }
 

@@ -173,10 +173,12 @@ static enum bitcask_status resize(struct keydir *keydir, struct shard *shard, ui
   }
 }
 
-/* The last `more` slots are empty: whatever is inserted pushes entries at most that far. The
- * bound is kept beside the lock, because the end of the table is a cache line of its own. */
+/* Whatever is inserted pushes entries at most `more` slots beyond the last that is used, or
+ * beyond the last home if that is farther. The bound on the used ones is kept beside the lock,
+ * because the end of the table is a cache line of its own. */
 static bool tail_has_room(struct shard *shard, unsigned more) {
   uint32_t end = slot_count(shard);
+  if (shard->tail < more) return false;
   if (end - shard->used_end >= more) return true;
   while (shard->used_end > 0 && shard->slots[shard->used_end - 1].at == 0) shard->used_end--;
   return end - shard->used_end >= more;
@@ -407,6 +409,7 @@ static unsigned prune_some(struct keydir *keydir, struct shard *shard,
     segments[taken++] = shard->olds[i].segment;
     shard->olds[i] = shard->olds[--shard->old_count];
   }
+  if (taken > 0) shard->stamp++;
   mutex_unlock(&shard->lock);
   atomic_fetch_sub(&keydir->old_count, taken);
   return taken;

@@ -277,8 +277,8 @@ static enum bitcask_status switch_current(struct manifest *manifest, uint64_t nu
   enum bitcask_status status = disk_replace(directory, FILENAME_CURRENT_TEMPORARY,
                                             FILENAME_CURRENT, bytes_of(text, size));
   /* From the rename on, nobody can say which of the two a crash would leave, until the
-   * directory is synced. That there was no room is sure, and nothing else is. */
-  if (status == BITCASK_NOSPACE) return status;
+   * directory is synced. That there was no room, or no memory, is sure, and nothing else is. */
+  if (status == BITCASK_NOSPACE || status == BITCASK_NOMEMORY) return status;
   if (status == BITCASK_OK) status = directory->ops->sync(directory);
   if (status != BITCASK_OK) manifest->is_unknown = true;
   return status;
