@@ -16,8 +16,9 @@ MODULES := \
   engine/reserve engine/rotation engine/write engine/snapshot engine/tombstones engine/moves \
   engine/outputs engine/merge engine/iterator engine/load engine/recovery engine/read \
   engine/view engine/batch engine/changes engine/stats engine/opening engine/registry engine/cask
-BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bind/lua_hash bind/lua_options \
-  bind/lua_cask bind/lua_access bind/lua_whole bind/lua_iterator bind/lua_merge bind/lua_module
+BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bind/lua_hash \
+  bind/lua_options bind/lua_cask bind/lua_access bind/lua_whole bind/lua_snapshot \
+  bind/lua_iterator bind/lua_batch bind/lua_changes bind/lua_merge bind/lua_module
 
 CC      ?= cc
 AR      ?= ar
@@ -109,13 +110,13 @@ warnings: ## gcc and clang with warnings as errors, and clang's check of the loc
 
 # The interpreter knows nothing of sanitizers, so their library is loaded before it; what the
 # interpreter leaves to the end of the process is no leak of ours.
-ASAN_SPECS ?= spec/api spec/lua spec/model spec/csrc
+ASAN_SPECS ?= spec/api spec/lua spec/model spec/csrc spec/golden_spec.lua
 sanitize: ## the specs under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory B=build/asan CC=gcc \
 	  EXTRA_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" \
 	  all internals spec-tools
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-	  ASAN_OPTIONS=detect_leaks=0 EFFORT=0.3 \
+	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 EFFORT=0.3 \
 	  $(LUA) spec/run.lua --cpath='./build/asan/?.so' $(ASAN_SPECS)
 
 # What specs, benchmarks and packaging need beyond the library.

@@ -2,33 +2,25 @@
 
 #include "bind/lua_cask.h"
 #include "bind/lua_guard.h"
+#include "bind/lua_options.h"
 #include "bind/lua_result.h"
-
-/* A scratch buffer that has grown larger than this, bytes, is given back after the call. */
-#define SCRATCH_KEPT ((size_t)1 << 20)
 
 /* ---- One key -------------------------------------------------------------------------- */
 
 static int access_put(lua_State *L) {
+  struct bitcask_write_options options;
   struct lua_cask *cask = lua_cask_self(L);
+  if (lua_options_check_write(L, 4, LUA_OPTIONS_PUT, &options)) cask = lua_cask_self(L);
   bitcask_bytes key = lua_result_check_bytes(L, 2);
   bitcask_bytes value = lua_result_check_bytes(L, 3);
   uint64_t version;
-  lua_result_check_no_options(L, 4, "put");
 
   lua_cask_enter(L, cask);
-  enum bitcask_status status = bitcask_put(cask->db, key, value, &version);
+  enum bitcask_status status = bitcask_put_with(cask->db, key, value, &options, &version);
   lua_cask_leave(cask);
   if (status != BITCASK_OK) return lua_cask_failure(L, cask, status);
   lua_pushinteger(L, (lua_Integer)version);
   return lua_cask_results(L, cask, 1);
-}
-
-static int push_scratch(lua_State *L, struct bitcask_buffer *scratch, uint64_t version) {
-  lua_pushlstring(L, scratch->data, scratch->size);
-  lua_pushinteger(L, (lua_Integer)version);
-  if (scratch->capacity > SCRATCH_KEPT) bitcask_buffer_release(scratch);
-  return 2;
 }
 
 static int access_get(lua_State *L) {
@@ -40,7 +32,7 @@ static int access_get(lua_State *L) {
   enum bitcask_status status = bitcask_get(cask->db, key, &cask->scratch, &version);
   lua_cask_leave(cask);
   if (status == BITCASK_OK)
-    return lua_cask_results(L, cask, push_scratch(L, &cask->scratch, version));
+    return lua_cask_results(L, cask, lua_cask_push_scratch(L, cask, version));
   if (status != BITCASK_ABSENT) return lua_cask_failure(L, cask, status);
   lua_pushnil(L);
   return lua_cask_results(L, cask, 1);
@@ -60,13 +52,14 @@ static int access_has(lua_State *L) {
 }
 
 static int access_delete(lua_State *L) {
+  struct bitcask_write_options options;
   struct lua_cask *cask = lua_cask_self(L);
+  if (lua_options_check_write(L, 3, LUA_OPTIONS_DELETE, &options)) cask = lua_cask_self(L);
   bitcask_bytes key = lua_result_check_bytes(L, 2);
   uint64_t version;
-  lua_result_check_no_options(L, 3, "delete");
 
   lua_cask_enter(L, cask);
-  enum bitcask_status status = bitcask_delete(cask->db, key, &version);
+  enum bitcask_status status = bitcask_delete_with(cask->db, key, &options, &version);
   lua_cask_leave(cask);
   if (status == BITCASK_OK)
     lua_pushinteger(L, (lua_Integer)version);
@@ -75,15 +68,6 @@ static int access_delete(lua_State *L) {
   else
     return lua_cask_failure(L, cask, status);
   return lua_cask_results(L, cask, 1);
-}
-
-static void push_stat(lua_State *L, const struct bitcask_stat *stat) {
-  lua_createtable(L, 0, 5);
-  lua_result_set_integer(L, "version", stat->version);
-  lua_result_set_integer(L, "size", stat->size);
-  lua_result_set_integer(L, "segment", stat->segment);
-  lua_result_set_integer(L, "offset", stat->offset);
-  lua_result_set_time(L, "expires", stat->expires);
 }
 
 static int access_stat(lua_State *L) {
@@ -95,7 +79,7 @@ static int access_stat(lua_State *L) {
   enum bitcask_status status = bitcask_stat_key(cask->db, key, &stat);
   lua_cask_leave(cask);
   if (status == BITCASK_OK)
-    push_stat(L, &stat);
+    lua_result_push_stat(L, &stat);
   else if (status == BITCASK_ABSENT)
     lua_pushnil(L);
   else

@@ -4,7 +4,7 @@
  *   userdata  struct lua_cask --> struct bitcask        NULL once it is closed
  *      ^          |  children
  *      |          v
- *      |      iterator <-> iterator <-> merge           closed before the store is
+ *      |      iterator <-> snapshot <-> batch <-> ...   closed before the store is
  *      |          |            |          |
  *      +----------+------------+----------+             each keeps the store alive
  *
@@ -31,7 +31,8 @@
 
 struct lua_cask;
 
-/* The part of an iterator or a merge that its store knows; it comes first in them. */
+/* The part of an iterator, a snapshot, a merge ... that its store knows; it comes first in
+ * them. */
 struct lua_child {
   struct lua_cask *cask; /* NULL: closed, and in no list */
   struct lua_child *previous;
@@ -91,6 +92,28 @@ void lua_cask_attach(struct lua_cask *cask, struct lua_child *child);
 
 /* Closing a closed child does nothing. */
 void lua_cask_close_child(struct lua_child *child);
+
+/* The same as lua_cask_enter and lua_cask_leave, for a call on an open child. */
+static inline void lua_child_enter(lua_State *L, struct lua_child *child) {
+  lua_cask_enter(L, child->cask);
+  child->calls++;
+}
+
+static inline void lua_child_leave(struct lua_child *child) {
+  child->calls--;
+  lua_cask_leave(child->cask);
+}
+
+/* Raise while a call on the child is under way: its hash function may not take it away, nor
+ * change it. `what` names the child. */
+static inline void lua_child_check_idle(lua_State *L, const struct lua_child *child,
+                                        const char *what) {
+  if (child->calls > 0)
+    luaL_error(L, "attempt to close or change %s in a hash function that it called", what);
+}
+
+/* Push the value that the store's scratch buffer holds, and its version. */
+int lua_cask_push_scratch(lua_State *L, struct lua_cask *cask, uint64_t version);
 
 /* Push the metatable of stores and the table of functions: open, close, is_open. */
 void lua_cask_register(lua_State *L);

@@ -222,7 +222,8 @@ static const char *const filename_kinds[] = {
     [FILENAME_KIND_OTHER] = "other",         [FILENAME_KIND_CURRENT] = "current",
     [FILENAME_KIND_LOCK] = "lock",           [FILENAME_KIND_STOPPED] = "stopped",
     [FILENAME_KIND_MANIFEST] = "manifest",   [FILENAME_KIND_SEGMENT] = "segment",
-    [FILENAME_KIND_HINT] = "hint",           [FILENAME_KIND_TEMPORARY] = "temporary"};
+    [FILENAME_KIND_HINT] = "hint",           [FILENAME_KIND_TEMPORARY] = "temporary",
+    [FILENAME_KIND_RESERVE] = "reserve"};
 
 static int filename_of(lua_State *L, filename (*maker)(uint64_t)) {
   lua_pushstring(L, maker(check_u64(L, 1)).text);
@@ -694,6 +695,13 @@ static int directory_reopen(lua_State *L) {
   return status == BITCASK_OK ? 1 : lua_result_failure(L, status);
 }
 
+/* (name, size): hold space */
+static int directory_reserve(lua_State *L) {
+  struct disk_directory *directory = check_directory(L, 1);
+  return push_status(L,
+                     directory->ops->reserve(directory, luaL_checkstring(L, 2), check_u64(L, 3)));
+}
+
 static int directory_remove(lua_State *L) {
   struct disk_directory *directory = check_directory(L, 1);
   return push_status(L, directory->ops->remove(directory, luaL_checkstring(L, 2)));
@@ -777,7 +785,7 @@ static const luaL_Reg directory_methods[] = {
     {"list", directory_list},         {"lock", directory_lock},
     {"unlock", directory_unlock},     {"identify", directory_identify},
     {"open_files", directory_open_files}, {"read_whole", directory_read_whole},
-    {"replace", directory_replace},   {NULL, NULL}};
+    {"replace", directory_replace},   {"reserve", directory_reserve}, {NULL, NULL}};
 
 /* (path, create) -> directory */
 static int disk_open(lua_State *L) {
@@ -868,6 +876,32 @@ static int segment_append_(lua_State *L) {
   return 1;
 }
 
+/* (list of records, headroom) -> list of offsets; all or none */
+static int segment_append_list(lua_State *L) {
+  enum { RECORDS_MAX = 64 };
+  struct record records[RECORDS_MAX], *pointers[RECORDS_MAX];
+  uint64_t offsets[RECORDS_MAX];
+  struct segment *segment = check_segment(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  size_t count = lua_rawlen(L, 2);
+  luaL_argcheck(L, count <= RECORDS_MAX, 2, "too many records");
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, 2, (lua_Integer)i + 1); /* stays in the list, which keeps its strings */
+    records[i] = check_record(L, lua_gettop(L));
+    pointers[i] = &records[i];
+    lua_pop(L, 1);
+  }
+  enum bitcask_status status = segment_append_all(segment, pointers, count,
+                                                  (size_t)luaL_optinteger(L, 3, 0), offsets);
+  if (status != BITCASK_OK) return lua_result_failure(L, status);
+  lua_newtable(L);
+  for (size_t i = 0; i < count; i++) {
+    lua_pushinteger(L, (lua_Integer)offsets[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
 /* (offset, size) -> the record there, unchecked */
 static int segment_view_(lua_State *L) {
   struct segment *segment = check_segment(L, 1);
@@ -943,7 +977,8 @@ static int segment_close(lua_State *L) {
 }
 
 static const luaL_Reg segment_methods[] = {
-    {"append", segment_append_}, {"view", segment_view_},
+    {"append", segment_append_}, {"append_all", segment_append_list},
+    {"view", segment_view_},
     {"sync", segment_sync_},     {"facts", segment_facts_},
     {"scan", segment_scan_},     {"make_obsolete", segment_make_obsolete},
     {"write_hint", segment_write_hint}, {NULL, NULL}};
@@ -973,7 +1008,8 @@ static const luaL_Reg segment_functions[] = {{"create", segment_create_},
 static struct keydir *check_keydir(lua_State *L) { return check_object(L, 1, KEYDIR_TYPE); }
 
 static int keydir_new_(lua_State *L) {
-  void **keydir = new_object(L, KEYDIR_TYPE, 0);
+  lua_newtable(L); /* of the segments that old entries refer to */
+  void **keydir = new_object(L, KEYDIR_TYPE, -1);
   enum bitcask_status status = keydir_new((struct keydir **)keydir);
   return status == BITCASK_OK ? 1 : lua_result_failure(L, status);
 }
@@ -1053,6 +1089,10 @@ static const struct keydir_old *check_keep(lua_State *L, int arg, uint64_t hash,
       .died = get_field(L, arg, "died")};
   lua_getfield(L, arg, "segment");
   keep->segment = check_segment(L, lua_gettop(L));
+  /* The segment's directory has to stay open as long as the keydir may let go of it. */
+  lua_getiuservalue(L, 1, 1);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
   lua_pop(L, 1);
   return keep;
 }
@@ -1115,7 +1155,8 @@ static int keydir_copy(lua_State *L) {
 
 /* (shard) -> how many */
 static int keydir_drop_tombstones_(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)keydir_drop_tombstones(check_keydir(L), (unsigned)check_u64(L, 2)));
+  uint64_t dropped = keydir_drop_tombstones(check_keydir(L), (unsigned)check_u64(L, 2));
+  lua_pushinteger(L, (lua_Integer)dropped);
   return 1;
 }
 

@@ -4,6 +4,7 @@
 
 #include "bind/lua_cask.h"
 #include "bind/lua_result.h"
+#include "bind/lua_snapshot.h"
 
 #define ITERATOR_NAME "bitcask iterator"
 
@@ -40,12 +41,10 @@ static int iterator_next(lua_State *L) {
   struct lua_cask *cask = self->child.cask;
   bitcask_bytes key, value;
   uint64_t version;
-  lua_cask_enter(L, cask);
-  self->child.calls++;
+  lua_child_enter(L, &self->child);
   enum bitcask_status status =
       bitcask_iterator_next(self->iterator, &key, &value, &version);
-  self->child.calls--;
-  lua_cask_leave(cask);
+  lua_child_leave(&self->child);
   if (status == BITCASK_ABSENT) {
     finish(self);
     return lua_cask_results(L, cask, 0);
@@ -59,6 +58,7 @@ static int iterator_next(lua_State *L) {
 }
 
 static struct lua_iterator *push_closed_iterator(lua_State *L, int store) {
+  store = lua_absindex(L, store);
   struct lua_iterator *self = lua_newuserdatauv(L, sizeof *self, 1);
   memset(self, 0, sizeof *self);
   self->child.close = close_engine;
@@ -68,21 +68,18 @@ static struct lua_iterator *push_closed_iterator(lua_State *L, int store) {
   return self;
 }
 
-/* (store, prefix or nil, keys only, skip damaged) -> next, iterator, nil, iterator: what
- * a generic for takes. Upvalue 1 is the function next. */
-static int iterator_open(lua_State *L) {
-  struct lua_cask *cask = lua_cask_check(L, 1);
+/* What is asked for at 2, 3 and 4: prefix or nil, keys only, skip damaged. */
+static struct bitcask_iterator_options check_options(lua_State *L) {
   struct bitcask_iterator_options options = {0};
   if (!lua_isnoneornil(L, 2)) options.prefix = lua_result_check_bytes(L, 2);
   options.keys_only = lua_toboolean(L, 3);
   options.skip_damaged = lua_toboolean(L, 4);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  struct lua_iterator *self = push_closed_iterator(L, 1);
-  self->keys_only = options.keys_only;
+  return options;
+}
 
-  lua_cask_enter(L, cask);
-  enum bitcask_status status = bitcask_iterator_open(cask->db, &options, &self->iterator);
-  lua_cask_leave(cask);
+/* The iterator on top of the stack, with `next` below it, as a generic for takes it. */
+static int begin(lua_State *L, struct lua_cask *cask, struct lua_iterator *self,
+                 enum bitcask_status status) {
   if (status != BITCASK_OK) return lua_cask_raise(L, cask, status);
   lua_cask_attach(cask, &self->child);
   self->is_closed = false;
@@ -91,10 +88,42 @@ static int iterator_open(lua_State *L) {
   return lua_cask_results(L, cask, 4);
 }
 
+/* (store, prefix or nil, keys only, skip damaged) -> next, iterator, nil, iterator: what
+ * a generic for takes. Upvalue 1 is the function next. */
+static int iterator_open(lua_State *L) {
+  struct lua_cask *cask = lua_cask_check(L, 1);
+  struct bitcask_iterator_options options = check_options(L);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  struct lua_iterator *self = push_closed_iterator(L, 1);
+  self->keys_only = options.keys_only;
+
+  lua_cask_enter(L, cask);
+  enum bitcask_status status = bitcask_iterator_open(cask->db, &options, &self->iterator);
+  lua_cask_leave(cask);
+  return begin(L, cask, self, status);
+}
+
+/* The same from a snapshot, which may be closed before the iterator. */
+static int iterator_open_snapshot(lua_State *L) {
+  struct lua_snapshot *snapshot = lua_snapshot_check(L, 1);
+  struct bitcask_iterator_options options = check_options(L);
+  struct lua_cask *cask = snapshot->child.cask;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_getiuservalue(L, 1, 1);
+  struct lua_iterator *self = push_closed_iterator(L, -1);
+  lua_remove(L, -2);
+  self->keys_only = options.keys_only;
+
+  lua_child_enter(L, &snapshot->child);
+  enum bitcask_status status =
+      bitcask_snapshot_iterator_open(snapshot->snapshot, &options, &self->iterator);
+  lua_child_leave(&snapshot->child);
+  return begin(L, cask, self, status);
+}
+
 static int iterator_close(lua_State *L) {
   struct lua_iterator *self = check_self(L);
-  if (self->child.calls > 0)
-    return luaL_error(L, "attempt to close an iterator in a hash function that it called");
+  lua_child_check_idle(L, &self->child, "an iterator");
   lua_cask_close_child(&self->child);
   self->is_closed = true;
   lua_pushboolean(L, true);
@@ -141,7 +170,10 @@ void lua_iterator_register(lua_State *L) {
   lua_setfield(L, -2, "__index");
   lua_handle_push_functions(L, functions);
   lua_getfield(L, -1, "next");
+  lua_pushvalue(L, -1);
   lua_pushcclosure(L, iterator_open, 1);
-  lua_setfield(L, -2, "open");
+  lua_setfield(L, -3, "open");
+  lua_pushcclosure(L, iterator_open_snapshot, 1);
+  lua_setfield(L, -2, "open_snapshot");
   lua_remove(L, -2);
 }

@@ -1,5 +1,5 @@
 /*
- * Iterators over a store, for the generic for.
+ * Iterators over a store or a snapshot, for the generic for.
  *
  *   open ----> at the end ----> closed
  *     \___________________________^
@@ -12,7 +12,7 @@
 
 #include <lua.h>
 
-/* Push the table of functions: open, close, is_open. */
+/* Push the table of functions: open, open_snapshot, close, is_open. */
 void lua_iterator_register(lua_State *L);
 
 #endif

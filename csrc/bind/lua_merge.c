@@ -25,16 +25,6 @@ static struct lua_merge *check_open(lua_State *L) {
   return self;
 }
 
-static void enter(lua_State *L, struct lua_merge *self) {
-  lua_cask_enter(L, self->child.cask);
-  self->child.calls++;
-}
-
-static void leave(struct lua_merge *self) {
-  self->child.calls--;
-  lua_cask_leave(self->child.cask);
-}
-
 /* ---- Opening -------------------------------------------------------------------------- */
 
 static struct lua_merge *push_closed_merge(lua_State *L, int store) {
@@ -84,9 +74,9 @@ static int merge_step(lua_State *L) {
   struct lua_merge *self = check_open(L);
   uint64_t budget = (uint64_t)luaL_checkinteger(L, 2);
   bool finished = false;
-  enter(L, self);
+  lua_child_enter(L, &self->child);
   enum bitcask_status status = bitcask_merge_step(self->merge, budget, &finished);
-  leave(self);
+  lua_child_leave(&self->child);
   if (status != BITCASK_OK) return lua_cask_failure(L, self->child.cask, status);
   lua_pushboolean(L, finished);
   return lua_cask_results(L, self->child.cask, 1);
@@ -101,17 +91,17 @@ static int done(lua_State *L, struct lua_merge *self, enum bitcask_status status
 
 static int merge_start(lua_State *L) {
   struct lua_merge *self = check_open(L);
-  enter(L, self);
+  lua_child_enter(L, &self->child);
   enum bitcask_status status = bitcask_merge_start(self->merge);
-  leave(self);
+  lua_child_leave(&self->child);
   return done(L, self, status);
 }
 
 static int merge_wait(lua_State *L) {
   struct lua_merge *self = check_open(L);
-  enter(L, self);
+  lua_child_enter(L, &self->child);
   enum bitcask_status status = bitcask_merge_wait(self->merge);
-  leave(self);
+  lua_child_leave(&self->child);
   return done(L, self, status);
 }
 
@@ -143,8 +133,7 @@ static int merge_report(lua_State *L) {
 
 static int merge_close(lua_State *L) {
   struct lua_merge *self = lua_handle_self(L, MERGE_NAME);
-  if (self->child.calls > 0)
-    return luaL_error(L, "attempt to close a merge in a hash function that it called");
+  lua_child_check_idle(L, &self->child, "a merge");
   lua_cask_close_child(&self->child);
   return 0;
 }

@@ -15,12 +15,16 @@
 #include <lua.h>
 
 #include "bind/lua_access.h"
+#include "bind/lua_batch.h"
 #include "bind/lua_cask.h"
+#include "bind/lua_changes.h"
 #include "bind/lua_guard.h"
 #include "bind/lua_hash.h"
 #include "bind/lua_iterator.h"
 #include "bind/lua_merge.h"
+#include "bind/lua_options.h"
 #include "bind/lua_result.h"
+#include "bind/lua_snapshot.h"
 #include "bind/lua_whole.h"
 #include "bitcask.h"
 
@@ -46,13 +50,20 @@ static void push_cask(lua_State *L) {
   lua_remove(L, type);
 }
 
-/* pairs(store) opens an iterator. */
-static void push_iterator(lua_State *L) {
-  lua_iterator_register(L);
-  luaL_getmetatable(L, LUA_CASK_NAME);
-  lua_getfield(L, -2, "open");
+/* Let pairs() of what has the metatable `name` call the function of that name in the table on
+ * top of the stack. */
+static void set_pairs(lua_State *L, const char *name, const char *function) {
+  luaL_getmetatable(L, name);
+  lua_getfield(L, -2, function);
   lua_setfield(L, -2, "__pairs");
   lua_pop(L, 1);
+}
+
+/* pairs(store) and pairs(snapshot) open an iterator. */
+static void push_iterator(lua_State *L) {
+  lua_iterator_register(L);
+  set_pairs(L, LUA_CASK_NAME, "open");
+  set_pairs(L, LUA_SNAPSHOT_NAME, "open_snapshot");
 }
 
 static void push_limits(lua_State *L) {
@@ -72,16 +83,33 @@ static int now(lua_State *L) {
   return 1;
 }
 
+/* (seconds): let others run for so long */
+static int pause_for(lua_State *L) {
+  lua_Number seconds = luaL_checknumber(L, 1);
+  luaL_argcheck(L, seconds >= 0 && seconds < 1, 1, "less than a second expected");
+  struct timespec time = {0, (long)(seconds * 1e9)};
+  nanosleep(&time, NULL);
+  return 0;
+}
+
 int luaopen_bitcask_core(lua_State *L) {
   luaL_checkversion(L);
   lua_guard_register(L);
   lua_newtable(L);
   push_cask(L);
   lua_setfield(L, -2, "cask");
+  lua_snapshot_register(L);
+  lua_setfield(L, -2, "snapshot");
   push_iterator(L);
   lua_setfield(L, -2, "iterator");
   lua_merge_register(L);
   lua_setfield(L, -2, "merge");
+  lua_batch_register(L);
+  lua_setfield(L, -2, "batch");
+  lua_changes_register(L);
+  lua_setfield(L, -2, "changes");
+  lua_options_push_taker(L);
+  lua_setfield(L, -2, "check_write_with");
   lua_hash_register(L);
   lua_setfield(L, -2, "hash");
   lua_result_push_codes(L);
@@ -90,6 +118,8 @@ int luaopen_bitcask_core(lua_State *L) {
   lua_setfield(L, -2, "limits");
   lua_pushcfunction(L, now);
   lua_setfield(L, -2, "now");
+  lua_pushcfunction(L, pause_for);
+  lua_setfield(L, -2, "pause");
   lua_result_set_string(L, "version", BITCASK_VERSION);
   return 1;
 }

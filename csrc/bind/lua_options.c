@@ -38,6 +38,13 @@ static void read_segment_size(lua_State *L, int index, struct bitcask_options *o
   lua_pop(L, 1);
 }
 
+static void read_ttl(lua_State *L, int index, struct bitcask_options *out) {
+  if (!push_option(L, index, "ttl_ms")) return;
+  out->named |= BITCASK_NAMED_TTL;
+  out->ttl_ms = (uint64_t)luaL_checkinteger(L, -1);
+  lua_pop(L, 1);
+}
+
 static void read_hash(lua_State *L, int index, struct bitcask_options *out) {
   if (!push_option(L, index, "hash")) return;
   out->named |= BITCASK_NAMED_HASH;
@@ -56,5 +63,36 @@ void lua_options_read(lua_State *L, int index, struct bitcask_options *out) {
   if (read_boolean(L, index, "verify", &out->verify)) out->named |= BITCASK_NAMED_VERIFY;
   read_sync(L, index, out);
   read_segment_size(L, index, out);
+  read_ttl(L, index, out);
   read_hash(L, index, out);
+}
+
+/* ---- Options of a write ------------------------------------------------------------- */
+
+/* The address of this is the key, in the registry, of the function that checks them. */
+static const char checker;
+
+static int take_checker(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &checker);
+  return 0;
+}
+
+void lua_options_push_taker(lua_State *L) { lua_pushcfunction(L, take_checker); }
+
+bool lua_options_check_write(lua_State *L, int arg, enum lua_options_write which,
+                             struct bitcask_write_options *out) {
+  memset(out, 0, sizeof *out);
+  if (lua_isnoneornil(L, arg)) return false;
+  luaL_checktype(L, arg, LUA_TTABLE);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &checker);
+  lua_pushvalue(L, arg);
+  lua_pushstring(L, which == LUA_OPTIONS_PUT ? "put" : "delete");
+  lua_call(L, 2, 3);
+  out->ttl_ms = (uint64_t)luaL_checkinteger(L, -3);
+  out->if_version = (uint64_t)luaL_checkinteger(L, -2);
+  out->if_absent = lua_toboolean(L, -1);
+  lua_pop(L, 3);
+  return true;
 }

@@ -23,15 +23,6 @@ void lua_result_push_bytes(lua_State *L, bitcask_bytes bytes) {
   lua_pushlstring(L, bytes.data, bytes.size);
 }
 
-void lua_result_check_no_options(lua_State *L, int arg, const char *what) {
-  if (lua_isnoneornil(L, arg)) return;
-  luaL_checktype(L, arg, LUA_TTABLE);
-  lua_pushnil(L);
-  if (lua_next(L, arg) == 0) return;
-  luaL_error(L, "unknown option '%s' of %s, which has no options",
-             luaL_tolstring(L, -2, NULL), what);
-}
-
 void lua_result_set_integer(lua_State *L, const char *field, uint64_t value) {
   lua_pushinteger(L, (lua_Integer)value);
   lua_setfield(L, -2, field);
@@ -54,6 +45,15 @@ void lua_result_set_boolean(lua_State *L, const char *field, bool value) {
 
 void lua_result_set_time(lua_State *L, const char *field, uint64_t milliseconds) {
   if (milliseconds != 0) lua_result_set_number(L, field, (double)milliseconds / 1000);
+}
+
+void lua_result_push_stat(lua_State *L, const struct bitcask_stat *stat) {
+  lua_createtable(L, 0, 5);
+  lua_result_set_integer(L, "version", stat->version);
+  lua_result_set_integer(L, "size", stat->size);
+  lua_result_set_integer(L, "segment", stat->segment);
+  lua_result_set_integer(L, "offset", stat->offset);
+  lua_result_set_time(L, "expires", stat->expires);
 }
 
 void lua_result_push_report(lua_State *L, const struct bitcask_merge_report *report) {

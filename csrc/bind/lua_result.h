@@ -29,9 +29,6 @@ bitcask_bytes lua_result_check_bytes(lua_State *L, int arg);
 
 void lua_result_push_bytes(lua_State *L, bitcask_bytes bytes);
 
-/* Raise unless the options at `arg` are absent or an empty table: `what` has none. */
-void lua_result_check_no_options(lua_State *L, int arg, const char *what);
-
 /* Set a field of the table on top of the stack. */
 void lua_result_set_integer(lua_State *L, const char *field, uint64_t value);
 void lua_result_set_number(lua_State *L, const char *field, double value);
@@ -40,6 +37,9 @@ void lua_result_set_boolean(lua_State *L, const char *field, bool value);
 
 /* The same from milliseconds to seconds; 0, for "never", sets nothing. */
 void lua_result_set_time(lua_State *L, const char *field, uint64_t milliseconds);
+
+/* Push what is known of a key as a table. */
+void lua_result_push_stat(lua_State *L, const struct bitcask_stat *stat);
 
 /* Push the report of a merge as a table. */
 void lua_result_push_report(lua_State *L, const struct bitcask_merge_report *report);

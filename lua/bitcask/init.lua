@@ -12,6 +12,7 @@ local core = require "bitcask.core"
 local hash = require "bitcask.hash"
 local jobs = require "bitcask.job"
 local options = require "bitcask.options"
+local transactions = require "bitcask.transaction"
 require "bitcask.store" -- gives stores their methods
 
 local bitcask = {}
@@ -53,26 +54,33 @@ end
 -- store but not close it; what it raises, the call raises. Such a store is not shared.
 ---@param directory string is made if it is not there, but not its parents
 ---@param opts? table the options in bitcask.options: `readonly`, `create`, `sync`,
---- `segment_size`, `hash`, `verify`, `salvage`, `on_event`
+--- `segment_size`, `hash`, `ttl`, `verify`, `salvage`, `on_event`
 ---@return bitcask.store|nil store
 ---@return string? message which file, and why
 ---@return string? code "locked", "notfound", "corrupt", "incompatible", "busy", "io",
 --- "nospace", "nomemory". Raises for unknown options and wrong values.
 function bitcask.open(directory, opts)
   check_directory(directory)
-  return core.cask.open(directory, options.check(options.open, opts, 2))
+  local checked = options.check(options.open, opts, 2)
+  -- 0, not -1, is for ever here.
+  checked.ttl_ms = checked.ttl and math.max(0, options.ttl_ms(checked.ttl))
+  return core.cask.open(directory, checked)
 end
 
 local kinds = {
   { name = "store", is_open = core.cask.is_open },
   { name = "iterator", is_open = core.iterator.is_open },
+  { name = "snapshot", is_open = core.snapshot.is_open },
+  { name = "batch", is_open = core.batch.is_open },
+  { name = "changes", is_open = core.changes.is_open },
+  { name = "transaction", is_open = transactions.is_open },
   { name = "job", is_open = jobs.is_open },
 }
 
 --- What kind of handle a value is, as io.type tells of files.
 ---@param value any
----@return string|nil kind "store", "iterator", "job", or "closed store" and so on; nil for
---- anything else
+---@return string|nil kind "store", "iterator", "snapshot", "batch", "changes", "transaction",
+--- "job", or "closed store" and so on; nil for anything else
 function bitcask.type(value)
   for _, kind in ipairs(kinds) do
     local is_open = kind.is_open(value)

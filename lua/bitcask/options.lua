@@ -74,6 +74,21 @@ local function plan(value)
   return value
 end
 
+-- Longer than this, seconds, is for ever.
+local ttl_max = 2 ^ 50
+
+-- Seconds that something lives, above 0; infinitely many are "for ever".
+local function ttl(value)
+  if type(value) == "number" and value > 0 then return value end -- and no NaN
+  return nil, "a number of seconds above 0, or math.huge"
+end
+
+local function version(value)
+  local integer = type(value) == "number" and math.tointeger(value)
+  if not integer or integer < 1 then return nil, "the version of a write" end
+  return integer
+end
+
 local function rate(value)
   if not is_positive(value) then return nil, "a number of bytes per second above 0" end
   return math.tointeger(math.ceil(math.min(value, 2 ^ 62)))
@@ -113,6 +128,12 @@ options.open = {
     check = boolean,
     sentence = "check the record's checksum on every read",
   },
+  ttl = {
+    default = nil,
+    unit = "seconds",
+    check = ttl,
+    sentence = "how long what is written lives that says nothing else; math.huge: for ever",
+  },
   salvage = {
     default = false,
     check = boolean,
@@ -122,6 +143,41 @@ options.open = {
     default = nil,
     check = callable,
     sentence = "function(event), told what the store has done and met",
+  },
+}
+
+--- The options of puts: of a store, a batch, a transaction.
+options.put = {
+  ttl = {
+    default = nil,
+    unit = "seconds",
+    check = ttl,
+    sentence = "how long it lives; math.huge: for ever, whatever the store's default is",
+  },
+  if_version = {
+    default = nil,
+    check = version,
+    sentence = 'write only if this is the current version of the key, else "conflict"',
+  },
+  if_absent = {
+    default = false,
+    check = boolean,
+    sentence = 'write only if there is no such key, else "conflict"',
+  },
+}
+
+--- The options of deletes.
+options.delete = {
+  if_version = options.put.if_version,
+  if_absent = options.put.if_absent,
+}
+
+--- The options of db:transaction.
+options.transaction = {
+  attempts = {
+    default = 1000,
+    check = integer_between(1, math.maxinteger),
+    sentence = 'how often it is run at most while others are in its way, before "conflict"',
   },
 }
 
@@ -200,5 +256,35 @@ function options.check(set, given, level)
   end
   return checked
 end
+
+--- A time to live in milliseconds, as the core takes it: rounded up, and -1 for ever.
+---@param seconds number a checked ttl
+---@return integer milliseconds
+function options.ttl_ms(seconds)
+  if seconds > ttl_max then return -1 end
+  return math.max(1, math.ceil(seconds * 1000))
+end
+
+--- Check the options of a write.
+---@param kind string "put" or "delete"
+---@param given? table
+---@param level integer whose mistake it is, as for error
+---@return table checked
+function options.check_write(kind, given, level)
+  local checked = options.check(options[kind], given, level + 1)
+  if checked.if_version and checked.if_absent then
+    error("options 'if_version' and 'if_absent' exclude each other", level + 1)
+  end
+  return checked
+end
+
+-- The core asks what the options of a write come to: how long it lives, in milliseconds, or 0;
+-- the version that the key has to have, or 0; whether there may be no such key. A mistake is
+-- of whoever called the core, two levels above.
+core.check_write_with(function(given, kind)
+  local checked = options.check_write(kind, given, 3)
+  local ttl_ms = checked.ttl and options.ttl_ms(checked.ttl) or 0
+  return ttl_ms, checked.if_version or 0, checked.if_absent or false
+end)
 
 return options

@@ -8,7 +8,10 @@
 local core = require "bitcask.core"
 local jobs = require "bitcask.job"
 local merging = require "bitcask.merging"
-local options = require "bitcask.options"
+local transactions = require "bitcask.transaction"
+local walks = require "bitcask.walk"
+require "bitcask.batch" -- documents what batches answer to
+require "bitcask.snapshot" -- gives snapshots their methods
 
 local cask, iterator = core.cask, core.iterator
 
@@ -20,10 +23,13 @@ local store = cask.methods
 --- Store `value` under `key`.
 ---@param key string up to 65535 bytes, any
 ---@param value string up to 2^32-1 bytes, any
----@param opts? table there are none yet
+---@param opts? table `ttl` (seconds, with fractions, after which it is gone; math.huge: never,
+--- whatever the store's default is), `if_version` (write only if this is the key's current
+--- version), `if_absent` (write only if there is no such key)
 ---@return integer|nil version of this write: unique, and higher than any before
 ---@return string? message
----@return string? code "nospace", "toolarge", "readonly", "io", "stopped", "nomemory"
+---@return string? code "conflict" where the condition does not hold, "nospace", "toolarge",
+--- "readonly", "io", "stopped", "nomemory"
 store.put = cask.put
 
 --- The value of a key.
@@ -42,7 +48,7 @@ store.has = cask.has
 
 --- Delete a key.
 ---@param key string
----@param opts? table there are none yet
+---@param opts? table `if_version`, `if_absent`, as for put
 ---@return integer|boolean|nil version of the tombstone; false where there was no such key
 ---@return string? message
 ---@return string? code as for put
@@ -95,8 +101,9 @@ store.refresh = cask.refresh
 ---@return string? code
 store.stats = cask.stats
 
---- Close the store, and its iterators and jobs with it. Everything is given back whatever
--- is returned. Closing twice is harmless; any other call afterwards raises.
+--- Close the store, and its iterators, snapshots, batches, changes and jobs with it.
+-- Everything is given back whatever is returned. Closing twice is harmless; any other call
+-- afterwards raises.
 ---@return boolean|nil ok true
 ---@return string? message the last flush failed
 ---@return string? code "io", "nospace", "stopped"
@@ -110,18 +117,6 @@ end
 
 -- ---- Iteration -----------------------------------------------------------------------
 
--- Raise at the caller of the function that returns with this.
-local function raise_there(ok, ...)
-  if ok then return ... end
-  error((...), 2)
-end
-
-local function iterate(db, opts, keys_only)
-  local checked = options.check(options.iterate, opts, 3)
-  local skip = checked.on_damage == "skip"
-  return pcall(iterator.open, db, checked.prefix or "", keys_only, skip)
-end
-
 --- Iterate over the pairs: `for key, value, version in db:pairs() do ... end`, in no order
 -- that could be relied on, over the store as it is now: nothing written, sealed or merged
 -- meanwhile changes what comes. Leaving the loop gives its resources back. `pairs(db)` does
@@ -133,7 +128,7 @@ end
 ---@return nil
 ---@return userdata closing
 function store:pairs(opts)
-  return raise_there(iterate(self, opts, false))
+  return walks.begin(iterator.open, self, opts, false)
 end
 
 --- Iterate over the keys alone, reading no values: `for key in db:keys() do ... end`.
@@ -143,7 +138,62 @@ end
 ---@return nil
 ---@return userdata closing
 function store:keys(opts)
-  return raise_there(iterate(self, opts, true))
+  return walks.begin(iterator.open, self, opts, true)
+end
+
+-- ---- Several writes, one moment, what has happened -----------------------------------
+
+--- A batch: writes that are collected, and count all or not at all, through any crash.
+---@return bitcask.batch|nil batch empty
+---@return string? message
+---@return string? code "nomemory"
+store.batch = core.batch.open
+
+--- A snapshot: the store as it is now, for as long as it is wanted.
+---@return bitcask.snapshot|nil snapshot
+---@return string? message
+---@return string? code "nomemory"
+store.snapshot = core.snapshot.open
+
+--- Run `f(tx)`, which reads and writes with `tx` (get, has, stat, put, delete) as if nobody
+-- else were there: what it has written is written as one batch, if all that it has read is
+-- still so; otherwise it is run again, so it should do nothing else that cannot be done twice.
+-- Others are not kept waiting. An error in it discards what it has written, and is passed on
+-- unchanged. It may yield where Lua allows it, and may call the store, which is then no part
+-- of the transaction; transactions of one store do not nest.
+---@param f function f(tx)
+---@param opts? table `attempts`: how often it is run at most, 1000 when left out
+---@return any what `f` has returned; true where it returned nothing. Or nil
+---@return string? message
+---@return string? code "conflict": others were in the way at every attempt; the code of a read
+--- or write of the transaction that failed; as for batch:commit
+function store:transaction(f, opts)
+  check_open(self)
+  return transactions.run(self, f, opts, 1) -- 1: a tail call leaves no frame of this function
+end
+
+local function check_version(since)
+  local version = since == nil and 0 or type(since) == "number" and math.tointeger(since)
+  if not version or version < 0 then
+    error("a version should be an integer from 0, got " .. tostring(since), 3)
+  end
+  return version
+end
+
+--- Iterate over what was written after a version, oldest first, up to now:
+-- `for change in db:changes(since) do ... end`. What was written over since comes as long as it
+-- is on disk; where merges have dropped some of it that is said, and not passed over: the
+-- iterator raises when it happens on the way.
+---@param since? integer the version of the last change that is known; 0 when left out
+---@return function|nil next gives a table: `version`, `key`, `value` (nil: deleted), `deleted`
+--- (boolean), `expires` (seconds since 1970, or nil); raises what fails
+---@return userdata|string changes has `close`; or message
+---@return string? code "notfound": merges have dropped writes after that version; "corrupt",
+--- "io", "nomemory"
+---@return userdata? closing
+function store:changes(since)
+  check_open(self)
+  return core.changes.open(self, check_version(since))
 end
 
 -- ---- The store as a table ------------------------------------------------------------
@@ -186,7 +236,7 @@ function store:table()
     if version == nil then error(message, 2) end
   end
   function metatable.__pairs()
-    return raise_there(iterate(db, nil, false))
+    return walks.begin(iterator.open, db, nil, false)
   end
   function metatable.__len()
     return cask.count(db)

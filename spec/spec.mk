@@ -1,0 +1,55 @@
+# What the specs need: the modules below the interface opened to Lua, and the test of threads.
+
+# ---- Internals: objects of their own, in which allocations can be refused ---------------
+
+INTERNALS := $(MODULES:%=$(B)/internals/%.o) $(B)/internals/bind/lua_result.o \
+  $(B)/internals/bind/lua_internals.o
+
+$(B)/internals/%.o: csrc/%.c
+	@mkdir -p $(@D)
+	@echo "  cc $< (internals)"
+	@$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -DBITCASK_TEST_MEMORY -isystem $(LUA_INCDIR) \
+	  -MMD -MP -c -o $@ $<
+
+$(B)/bitcask/internals.so: $(INTERNALS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LIBFLAG) -pthread -Wl,-Bsymbolic -o $@ $^ $(LDFLAGS)
+
+-include $(INTERNALS:.o=.d)
+
+.PHONY: internals
+internals: $(B)/bitcask/internals.so ## build what spec/csrc needs
+test check: internals
+
+# ---- Threads: a driver over bitcask.h, with the sanitizers' eyes on the engine -----------
+
+STRESS_SECONDS ?= 10
+STRESS_SEED    ?= $(shell date +%s)
+# In memory where there is a place for it: ten times as much happens between two flushes.
+STRESS_DIR     ?= $(or $(wildcard /dev/shm),$(TMPDIR),/tmp)
+
+$(B)/spec/stress: spec/threads/stress.c $(B)/libbitcask.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $< $(B)/libbitcask.a
+
+# $(1): the program
+stress_run = directory=$$(mktemp -d $(STRESS_DIR)/bitcask-stress-XXXXXX) && \
+  $(1) $(STRESS_SECONDS) $(STRESS_SEED) $$directory/store; \
+  status=$$?; rm -rf $$directory; exit $$status
+
+# $(1): name, $(2): what clang's -fsanitize gets
+define stress_sanitized
+	@$(MAKE) --no-print-directory B=build/clang-$(1) CC=clang \
+	  EXTRA_CFLAGS="-fsanitize=$(2) -fno-sanitize-recover=all -fno-omit-frame-pointer" \
+	  build/clang-$(1)/spec/stress
+	@$(call stress_run,build/clang-$(1)/spec/stress)
+endef
+comma := ,
+
+.PHONY: stress stress-tsan stress-asan
+stress: $(B)/spec/stress ## threads against a store for STRESS_SECONDS=10, STRESS_SEED=n
+	@$(call stress_run,$<)
+stress-tsan: ## the same under ThreadSanitizer
+	$(call stress_sanitized,tsan,thread)
+stress-asan: ## the same under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(call stress_sanitized,asan,address$(comma)undefined)
