@@ -1,4 +1,4 @@
--- Every Lua block of the README is a program that runs.
+-- Every Lua block of the README, and of the documents named here, is a program that runs.
 
 local lfs = require "lfs"
 local scratch = require "spec.support.scratch"
@@ -22,34 +22,36 @@ local function blocks(path)
   return found
 end
 
-describe("the README", function()
-  local home
+for _, document in ipairs { "README.md", "docs/isolation.md" } do
+  describe(document, function()
+    local home
 
-  before_each(function()
-    home = lfs.currentdir()
-  end)
-
-  after_each(function()
-    assert(lfs.chdir(home))
-    scratch.clean()
-  end)
-
-  -- Modules are found from where the specs run, not from where the block does.
-  local function absolute(path)
-    return (path:gsub("%f[^;\0]%./", lfs.currentdir() .. "/"))
-  end
-
-  for _, block in ipairs(blocks "README.md") do
-    it("has a program in line " .. block.line .. " that runs", function()
-      local path, cpath, print = package.path, package.cpath, print
-      finally(function()
-        package.path, package.cpath, _G.print = path, cpath, print
-      end)
-      package.path, package.cpath = absolute(path), absolute(cpath)
-      _G.print = function() end
-      local chunk = assert(load(block.code, "=README.md:" .. block.line))
-      assert(lfs.chdir(scratch.directory()))
-      chunk()
+    before_each(function()
+      home = lfs.currentdir()
     end)
-  end
-end)
+
+    after_each(function()
+      assert(lfs.chdir(home))
+      scratch.clean()
+    end)
+
+    -- Modules are found from where the specs run, not from where the block does.
+    local function absolute(path)
+      return (path:gsub("%f[^;\0]%./", lfs.currentdir() .. "/"))
+    end
+
+    for _, block in ipairs(blocks(document)) do
+      it("has a program in line " .. block.line .. " that runs", function()
+        local path, cpath, print = package.path, package.cpath, print
+        finally(function()
+          package.path, package.cpath, _G.print = path, cpath, print
+        end)
+        package.path, package.cpath = absolute(path), absolute(cpath)
+        _G.print = function() end
+        local chunk = assert(load(block.code, ("=%s:%d"):format(document, block.line)))
+        assert(lfs.chdir(scratch.directory()))
+        chunk()
+      end)
+    end
+  end)
+end

@@ -80,7 +80,7 @@ describe("misuse", function()
   it("of opening raises: unknown options, naming those that are known", function()
     raises("unknown option 'sycn'", bitcask.open, scratch.path(), { sycn = "always" })
     raises("sync", bitcask.open, scratch.path(), { sycn = "always" })
-    for _, name in ipairs { "ttl", "policy", "disk" } do
+    for _, name in ipairs { "policy", "disk" } do
       raises("unknown option '" .. name, bitcask.open, scratch.path(), { [name] = 1 })
     end
   end)
@@ -96,6 +96,7 @@ describe("misuse", function()
       segment_size = { 0, 255, -1, 1.5, 0 / 0, math.huge, 2 ^ 34 + 1, 2 ^ 63, "4096" },
       hash = { "md5", "xxh128", 1, {} },
       on_event = { "print", {} },
+      ttl = { 0, -1, 0 / 0, "1", true },
     }
     for name, values in pairs(wrong) do
       for _, value in ipairs(values) do
@@ -107,8 +108,20 @@ describe("misuse", function()
   end)
 
   it("of a write's options raises", function()
-    raises("unknown option 'if_absent'", db.put, db, "a", "1", { if_absent = true })
-    raises("unknown option 'ttl'", db.delete, db, "a", { ttl = 1 })
+    raises("unknown option 'if_present' %(known: if_absent, if_version, ttl%)", db.put, db, "a",
+      "1", { if_present = true })
+    raises("unknown option 'ttl' %(known: if_absent, if_version%)", db.delete, db, "a",
+      { ttl = 1 })
+    for _, ttl in ipairs { 0, -1, -math.huge, 0 / 0, "1", true, {} } do
+      raises("option 'ttl'", db.put, db, "a", "1", { ttl = ttl })
+    end
+    for _, version in ipairs { 0, -1, 1.5, "1", true } do
+      raises("option 'if_version'", db.put, db, "a", "1", { if_version = version })
+      raises("option 'if_version'", db.delete, db, "a", { if_version = version })
+    end
+    raises("option 'if_absent'", db.put, db, "a", "1", { if_absent = 1 })
+    raises("exclude each other", db.put, db, "a", "1", { if_absent = true, if_version = 1 })
+    assert.equals(0, db:count())
     raises("table expected", db.put, db, "a", "1", "always")
     assert(db:put("a", "1", {}))
     assert(db:delete("a", {}))
@@ -127,6 +140,18 @@ describe("misuse", function()
     raises(here, function() db:merge { 99 } end)
     raises(here, function() bitcask.open("x", { sycn = 1 }) end)
     raises(here, function() db:get(1) end)
+    raises(here, function() db:put("a", "1", { ttl = 0 }) end)
+    raises(here, function() db:batch():put("a", "1", { tll = 1 }) end)
+    raises(here, function() db:changes "now" end)
+    raises(here, function() db:transaction(1) end)
+    raises(here, function() db:transaction(print, { tries = 1 }) end)
+    raises(here, function() db:snapshot():pairs { prefx = "" } end)
+    db:transaction(function(tx)
+      raises(here, function() tx:get(1) end)
+      raises(here, function() tx:put("a", 1) end)
+      raises(here, function() tx:put("a", "1", { ttl = 0 }) end)
+      raises(here, function() tx:delete("a", { ttl = 1 }) end)
+    end)
   end)
 
   it("of self raises and never crashes", function()
@@ -134,7 +159,8 @@ describe("misuse", function()
     local others = { 1, "db", {}, print, io.stdout, coroutine.create(print), iterator, db:table() }
     local methods = getmetatable(db) and {
       "put", "get", "has", "delete", "stat", "get_many", "count", "pairs", "keys", "table",
-      "sync", "seal", "refresh", "segments", "stats", "merge", "merge_async", "close",
+      "sync", "seal", "refresh", "segments", "stats", "merge", "merge_async", "batch", "snapshot",
+      "transaction", "changes", "close",
     }
     for _, name in ipairs(methods) do
       for _, other in ipairs(others) do

@@ -2,7 +2,9 @@ local core = require "bitcask.core"
 local options = require "bitcask.options"
 
 describe("every option", function()
-  for _, set_name in ipairs { "open", "iterate", "merge" } do
+  for _, set_name in ipairs {
+    "open", "put", "delete", "transaction", "iterate", "merge",
+  } do
     for name, option in pairs(options[set_name]) do
       it(("%s's %s has a sentence, a check, a default"):format(set_name, name), function()
         assert.is_string(option.sentence)
@@ -20,7 +22,7 @@ end)
 describe("the options of opening", function()
   it("are these", function()
     assert.same({
-      "create", "hash", "on_event", "readonly", "salvage", "segment_size", "sync", "verify",
+      "create", "hash", "on_event", "readonly", "salvage", "segment_size", "sync", "ttl", "verify",
     }, options.names(options.open))
   end)
 

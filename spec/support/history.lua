@@ -9,9 +9,22 @@ local function value_of(i)
   return ("%d:%s"):format(i, string.char(math.random(97, 122)):rep(size))
 end
 
-local function random_operation(i, keys)
-  local chance = math.random(1000)
+local random_operation
+
+local function random_batch(i, keys)
+  local operations = {}
+  for n = 1, math.random(1, 8) do
+    repeat
+      operations[n] = random_operation(i, keys)
+    until operations[n].kind == "put" or operations[n].kind == "delete"
+  end
+  return { kind = "batch", operations = operations }
+end
+
+function random_operation(i, keys)
+  local chance = math.random(1040)
   local key = "key " .. math.random(keys)
+  if chance > 1000 then return random_batch(i, keys) end
   if chance <= 720 then return { kind = "put", key = key, value = value_of(i) } end
   if chance <= 930 then return { kind = "delete", key = key } end
   if chance <= 945 then return { kind = "seal" } end
@@ -38,13 +51,24 @@ function history.script()
   local function add(kind, key, value)
     operations[#operations + 1] = { kind = kind, key = key, value = value }
   end
+  -- All of a batch or nothing of it: each leaves another picture of these three keys.
+  local function add_batch(number, size, last)
+    local value = ("%d:"):format(number) .. ("c"):rep(size)
+    operations[#operations + 1] = { kind = "batch", operations = {
+      { kind = "put", key = "b1", value = value },
+      { kind = last and "put" or "delete", key = "b2", value = last and value or nil },
+      { kind = "put", key = "b3", value = value },
+    } }
+  end
   for i = 1, 14 do
     add("put", "k" .. i % 6, ("first %d:"):format(i) .. ("a"):rep(60))
   end
+  add_batch(1, 50, true)
   add("delete", "k3")
   add("put", "large", ("b"):rep(20000))
   add("seal")
   add("put", "k3", "again")
+  add_batch(2, 20000, false)
   add("merge")
   add("put", "k1", "after the merge")
   add("delete", "k2")
@@ -52,9 +76,25 @@ function history.script()
   add "reopen"
   add("put", "k4", "after reopening")
   add("seal")
-  add("merge")
-  add("put", "k5", "last")
+  add("merge_async")
+  add("put", "k5", "beside the merge")
+  add("wait")
+  add_batch(3, 200, true)
+  add("put", "k4", "last")
   return operations
+end
+
+--- Commit the operations of a batch; as batch:commit().
+function history.commit(db, operations)
+  local batch <close> = db:batch()
+  for _, operation in ipairs(operations) do
+    if operation.kind == "put" then
+      batch:put(operation.key, operation.value)
+    else
+      batch:delete(operation.key)
+    end
+  end
+  return batch:commit()
 end
 
 --- Do one operation for good or raise. `state` is a table that the operations of one store
@@ -67,6 +107,7 @@ function history.perform(db, operation, state)
     assert(version ~= nil, message)
     return version or 0, db
   end
+  if kind == "batch" then return assert(history.commit(db, operation.operations)), db end
   if kind == "seal" then
     local id, message = db:seal()
     assert(id ~= nil, message)
@@ -97,6 +138,9 @@ end
 function history.follow(model, operation)
   if operation.kind == "put" then model[operation.key] = operation.value end
   if operation.kind == "delete" then model[operation.key] = nil end
+  for _, part in ipairs(operation.operations or {}) do
+    history.follow(model, part)
+  end
 end
 
 function history.copy(model)

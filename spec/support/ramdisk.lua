@@ -33,11 +33,12 @@ function ramdisk.directory()
   return path
 end
 
---- The files of a directory, by name; those that match the pattern, if given.
+--- The files of a directory, by name; those that match the pattern, if given. A store's
+-- reserve, whose content means nothing, is left out.
 function ramdisk.load(directory, pattern)
   local files = {}
   for _, name in ipairs(scratch.files(directory, pattern)) do
-    files[name] = scratch.read(directory .. "/" .. name)
+    if not name:find "^RESERVE" then files[name] = scratch.read(directory .. "/" .. name) end
   end
   return files
 end
@@ -54,6 +55,17 @@ function ramdisk.with(files)
   local directory = ramdisk.directory()
   ramdisk.store(directory, files)
   return directory
+end
+
+--- A copy of a directory in use: as its files are now, but without those that go meanwhile,
+-- as temporary files do.
+function ramdisk.copy(directory)
+  local copy = ramdisk.directory()
+  for _, name in ipairs(scratch.files(directory)) do
+    local file <close> = io.open(directory .. "/" .. name, "rb")
+    if file then scratch.write(copy .. "/" .. name, file:read "a") end
+  end
+  return copy
 end
 
 --- Make a directory hold just these files.

@@ -9,9 +9,9 @@ function random.begin(default)
   return seed
 end
 
---- How much to do: EFFORT=n multiplies the steps of the long specs.
+--- How much to do: EFFORT=n multiplies the steps of the long specs; fractions do less.
 function random.effort(steps)
-  return steps * math.tointeger(tonumber(os.getenv "EFFORT" or 1))
+  return math.max(1, math.floor(steps * tonumber(os.getenv "EFFORT" or 1)))
 end
 
 function random.pick(list)

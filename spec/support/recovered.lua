@@ -8,6 +8,7 @@ local tidy = require "spec.support.tidy"
 local recovered = {}
 
 local function match(found, allowed)
+  if type(allowed) == "function" then return allowed(found) end
   local difference
   for _, model in ipairs(allowed) do
     local this = history.difference(found, model)
@@ -29,8 +30,9 @@ local function must_be_same(directory, expected, when)
   assert(not difference, difference and when .. ": " .. difference)
 end
 
---- Look at the store in every way. It must hold one of the `allowed` tables: which one is
--- returned, with the version of a write that was made to see that it can be.
+--- Look at the store in every way. It must hold one of the `allowed` tables, or what the
+-- function `allowed(found)` raises no error at and returns: that is returned, with the
+-- version of a write that was made to see that it can be.
 function recovered.check(directory, allowed, options)
   local seen = look(directory, { readonly = true })
   local model = history.copy(match(seen, allowed))

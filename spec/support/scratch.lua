@@ -101,7 +101,8 @@ end
 function scratch.size(directory, pattern)
   local bytes = 0
   for _, name in ipairs(scratch.files(directory, pattern)) do
-    bytes = bytes + lfs.attributes(directory .. "/" .. name, "size")
+    -- Files come and go in the background: one that is gone by now has no size.
+    bytes = bytes + (lfs.attributes(directory .. "/" .. name, "size") or 0)
   end
   return bytes
 end

@@ -6,6 +6,7 @@
  *   local shim = require "spec.shim"
  *   shim.arm { calls = "fdatasync,fsync", at = 3, times = 1, error = "EIO" }
  *   ...
+ *   shim.hit()                           -- the first call that was hit so far, or nil
  *   local counted, hit = shim.disarm()   -- calls seen; the first that was hit, or nil
  *
  * Instead of an error: kill = "before", "half" (of a pwrite) or "after"; or short = true,
@@ -51,13 +52,13 @@ static struct {
   int error;
   enum act act;
   atomic_long counted;
-  atomic_bool was_hit;
+  atomic_bool is_noting, was_hit; /* the first hit, which is what `hit` tells of */
   char hit[128];
 } plan;
 
 static void note_hit(enum call call, int fd, const char *name) {
   char link[64], path[96] = "";
-  if (atomic_exchange(&plan.was_hit, true)) return;
+  if (atomic_exchange(&plan.is_noting, true)) return;
   if (name == NULL) {
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t size = readlink(link, path, sizeof path - 1);
@@ -65,6 +66,7 @@ static void note_hit(enum call call, int fd, const char *name) {
     name = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
   }
   snprintf(plan.hit, sizeof plan.hit, "%s %.90s", call_names[call], name);
+  atomic_store(&plan.was_hit, true);
 }
 
 /* Whether this call is one that something happens to. The error is set already. */
@@ -227,6 +229,7 @@ static int arm(lua_State *L) {
   plan.act = error != NULL ? ACT_FAIL : kill != NULL ? parse_kill(kill) : ACT_SHORT;
   atomic_store(&plan.counted, 0);
   atomic_store(&plan.was_hit, false);
+  atomic_store(&plan.is_noting, false);
   atomic_store(&plan.is_armed, true);
   return 0;
 }
@@ -239,9 +242,16 @@ static int disarm(lua_State *L) {
   return 2;
 }
 
+static int hit(lua_State *L) {
+  if (!atomic_load(&plan.was_hit)) return 0;
+  lua_pushstring(L, plan.hit);
+  return 1;
+}
+
 int luaopen_spec_shim(lua_State *L);
 int luaopen_spec_shim(lua_State *L) {
-  static const luaL_Reg functions[] = {{"arm", arm}, {"disarm", disarm}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"arm", arm}, {"disarm", disarm}, {"hit", hit}, {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_newtable(L);
   for (int i = 0; i < CALL_COUNT; i++) {
