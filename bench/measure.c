@@ -1,0 +1,160 @@
+#include "measure.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "driver.h"
+
+const struct metric_info metric_infos[METRIC_COUNT] = {
+#define METRIC_INFO(name, heading, unit, more) {#name, heading, unit, more},
+    METRIC_LIST(METRIC_INFO)
+#undef METRIC_INFO
+};
+
+/* ---- Time ------------------------------------------------------------------------ */
+
+double seconds_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+double ticks_a_second(void) {
+  static double rate;
+  if (rate > 0) return rate;
+  double begin = seconds_now();
+  uint64_t ticks = ticks_now();
+  while (seconds_now() - begin < 0.05) continue;
+  rate = (double)(ticks_now() - ticks) / (seconds_now() - begin);
+  return rate;
+}
+
+static double bucket_ticks(size_t bucket) {
+  if (bucket < LATENCY_STEPS) return (double)bucket;
+  size_t octave = bucket / LATENCY_STEPS - 1;
+  return ldexp((double)(bucket - octave * LATENCY_STEPS) + 0.5, (int)octave);
+}
+
+double latency_quantile(const struct latency *latency, double quantile) {
+  double microsecond = ticks_a_second() / 1e6;
+  double wanted = quantile * (double)latency->count, seen = 0;
+  for (size_t i = 0; i < LATENCY_BUCKETS && quantile < 1; i++) {
+    seen += latency->buckets[i];
+    if (seen >= wanted) return bucket_ticks(i) / microsecond;
+  }
+  return (double)latency->max / microsecond;
+}
+
+/* ---- Memory ---------------------------------------------------------------------- */
+
+double anonymous_bytes(void) {
+  FILE *file = fopen("/proc/self/status", "r");
+  if (file == NULL) return NAN;
+  char line[256];
+  double kibibytes = NAN;
+  while (fgets(line, sizeof line, file) != NULL)
+    if (sscanf(line, "RssAnon: %lf kB", &kibibytes) == 1) break;
+  fclose(file);
+  return kibibytes * 1024;
+}
+
+/* ---- Files ----------------------------------------------------------------------- */
+
+typedef double (*file_visit)(int directory, const char *name, const struct stat *info);
+
+/* The sum of `visit` over the files of a directory tree. Files may vanish meanwhile. */
+static double sum_over_files(const char *path, file_visit visit) {
+  DIR *directory = opendir(path);
+  if (directory == NULL) return 0;
+  double sum = 0;
+  struct dirent *entry;
+  while ((entry = readdir(directory)) != NULL) {
+    struct stat info;
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+        fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+      continue;
+    if (S_ISDIR(info.st_mode)) {
+      char *inner = driver_path(path, entry->d_name);
+      sum += sum_over_files(inner, visit);
+      free(inner);
+    } else {
+      sum += visit(dirfd(directory), entry->d_name, &info);
+    }
+  }
+  closedir(directory);
+  return sum;
+}
+
+static double file_bytes(int directory, const char *name, const struct stat *info) {
+  (void)directory;
+  (void)name;
+  return (double)info->st_blocks * 512;
+}
+
+double disk_bytes(const char *directory) { return sum_over_files(directory, file_bytes); }
+
+static double cool_file(int directory, const char *name, const struct stat *info) {
+  (void)info;
+  int file = openat(directory, name, O_RDONLY);
+  if (file < 0) return 0;
+  fsync(file);
+  posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+  close(file);
+  return 0;
+}
+
+void make_cold(const char *directory) { sum_over_files(directory, cool_file); }
+
+struct disk_watch {
+  const char *directory;
+  pthread_t thread;
+  atomic_bool stopping;
+  double most;
+};
+
+static void *watch_disk(void *context) {
+  struct disk_watch *watch = context;
+  while (!atomic_load(&watch->stopping)) {
+    watch->most = fmax(watch->most, disk_bytes(watch->directory));
+    usleep(30000);
+  }
+  watch->most = fmax(watch->most, disk_bytes(watch->directory));
+  return NULL;
+}
+
+struct disk_watch *disk_watch_start(const char *directory) {
+  struct disk_watch *watch = driver_allocate(sizeof *watch);
+  watch->directory = directory;
+  watch->most = 0;
+  atomic_init(&watch->stopping, false);
+  if (pthread_create(&watch->thread, NULL, watch_disk, watch) != 0)
+    driver_die("cannot start a thread");
+  return watch;
+}
+
+double disk_watch_stop(struct disk_watch *watch) {
+  atomic_store(&watch->stopping, true);
+  pthread_join(watch->thread, NULL);
+  double most = watch->most;
+  free(watch);
+  return most;
+}
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *walk) {
+  (void)info;
+  (void)type;
+  (void)walk;
+  return remove(path);
+}
+
+void remove_tree(const char *directory) { nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS); }

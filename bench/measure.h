@@ -1,0 +1,121 @@
+/*
+ * What is measured, and with what: clocks, latencies, memory, room on disk.
+ *
+ * The metrics are a list; the results of one engine in one round are an array of them.
+ */
+#ifndef BENCH_MEASURE_H
+#define BENCH_MEASURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+/* X(name, heading, unit, more is better). Zero or more metrics a workload. */
+#define METRIC_LIST(X)                                              \
+  X(fill, "fill", "k/s", true)                                      \
+  X(get, "get", "k/s", true)                                        \
+  X(get2, "get 2t", "k/s", true)                                    \
+  X(absent, "absent", "k/s", true)                                  \
+  X(a, "A", "k/s", true)                                            \
+  X(a2, "A 2t", "k/s", true)                                        \
+  X(b, "B", "k/s", true)                                            \
+  X(b2, "B 2t", "k/s", true)                                        \
+  X(scan, "scan", "k/s", true)                                      \
+  X(overwrite, "overwrite", "k/s", true)                            \
+  X(dirty, "no cleaning", "k/s", true)                              \
+  X(delete, "delete", "k/s", true)                                  \
+  X(sync1, "sync 1w", "k/s", true)                                  \
+  X(sync8, "sync 8w", "k/s", true)                                  \
+  X(fill_p999, "fill p99.9", "us", false)                           \
+  X(fill_max, "fill max", "us", false)                              \
+  X(overwrite_p50, "ow p50", "us", false)                           \
+  X(overwrite_p99, "ow p99", "us", false)                           \
+  X(overwrite_p999, "ow p99.9", "us", false)                        \
+  X(overwrite_max, "ow max", "us", false)                           \
+  X(disk, "disk", "MB", false)                                      \
+  X(disk_peak, "disk peak", "MB", false)                            \
+  X(merge, "merge", "ms", false)                                    \
+  X(reopen, "reopen", "ms", false)                                  \
+  X(reopen_cold, "cold", "ms", false)                               \
+  X(recover, "after kill", "ms", false)                             \
+  X(lost, "lost", "puts", false)                                    \
+  X(memory, "memory", "B/key", false)                               \
+  X(memory_reopened, "reopened", "B/key", false)
+
+enum metric {
+#define METRIC_ENUM(name, heading, unit, more) METRIC_##name,
+  METRIC_LIST(METRIC_ENUM)
+#undef METRIC_ENUM
+      METRIC_COUNT
+};
+
+struct metric_info {
+  const char *name;
+  const char *heading;
+  const char *unit;
+  bool more_is_better;
+};
+
+extern const struct metric_info metric_infos[METRIC_COUNT];
+
+/* Not measured: NAN. */
+struct results {
+  double value[METRIC_COUNT];
+};
+
+/* ---- Time ------------------------------------------------------------------------ */
+
+double seconds_now(void);
+
+/* The cheapest clock there is; ticks_a_second says how fast it runs. */
+static inline uint64_t ticks_now(void) {
+#if defined(__x86_64__)
+  return __rdtsc();
+#else
+  return (uint64_t)(seconds_now() * 1e9);
+#endif
+}
+
+double ticks_a_second(void);
+
+/* Latencies in ticks, each rounded by less than 2 %. */
+enum { LATENCY_STEPS = 64, LATENCY_BUCKETS = 60 * LATENCY_STEPS };
+
+struct latency {
+  uint64_t count;
+  uint64_t max;
+  uint32_t buckets[LATENCY_BUCKETS];
+};
+
+static inline void latency_add(struct latency *latency, uint64_t ticks) {
+  unsigned octave = ticks < LATENCY_STEPS ? 0 : 57 - (unsigned)__builtin_clzll(ticks);
+  latency->buckets[octave * LATENCY_STEPS + (ticks >> octave)]++;
+  latency->count++;
+  if (ticks > latency->max) latency->max = ticks;
+}
+
+/* Microseconds that `quantile` of the latencies do not exceed; 1: the longest. */
+double latency_quantile(const struct latency *latency, double quantile);
+
+/* ---- Memory and disk ------------------------------------------------------------- */
+
+/* Bytes of anonymous memory of this process: what is not a mapped file. */
+double anonymous_bytes(void);
+
+/* Bytes that the files of a directory take on disk, preallocated ones included. */
+double disk_bytes(const char *directory);
+
+/* Write the files of a directory back and drop them from the page cache. */
+void make_cold(const char *directory);
+
+/* Watches disk_bytes from a thread of its own. */
+struct disk_watch;
+struct disk_watch *disk_watch_start(const char *directory);
+double disk_watch_stop(struct disk_watch *watch); /* the most that was seen */
+
+void remove_tree(const char *directory);
+
+#endif

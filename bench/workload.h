@@ -1,0 +1,68 @@
+/*
+ * The workloads, in stages. A stage is what one process does with a store, so that every
+ * engine opens in a process that knows nothing of it, its memory can be told from that of
+ * others, and it can be killed.
+ *
+ *   main      fill, memory, get, absent, scan, mixes, overwrite, merge, close
+ *   reopen    open what was closed, read a key; with the page cache and without
+ *   crash     open, put a tenth more keys, die by SIGKILL
+ *   recover   open what was killed, look for those keys, delete everything
+ *   durable   puts that survive a power cut, in a store of their own
+ */
+#ifndef BENCH_WORKLOAD_H
+#define BENCH_WORKLOAD_H
+
+#include "data.h"
+#include "driver.h"
+#include "measure.h"
+
+/* X(name, "what it does") in the order they run. */
+#define WORKLOAD_LIST(X)                                                              \
+  X(fill, "put every key once, in random order (always done)")                        \
+  X(get, "get keys that are there, uniformly")                                        \
+  X(absent, "get keys that are not there")                                            \
+  X(get2, "get from two threads")                                                     \
+  X(scan, "visit every pair once, in the engine's own order")                         \
+  X(a, "half gets, half puts, zipfian (YCSB A)")                                      \
+  X(b, "95 % gets, 5 % puts, zipfian (YCSB B)")                                       \
+  X(a2, "A from two threads")                                                         \
+  X(b2, "B from two threads")                                                         \
+  X(overwrite, "put over uniform keys, three times as many as keys, while cleaning")  \
+  X(merge, "the same without cleaning where it can be put off, then merge")           \
+  X(reopen, "open after a clean close")                                               \
+  X(recover, "put a tenth more keys, kill -9, open")                                  \
+  X(delete, "delete every key")                                                       \
+  X(sync, "durable puts, by one and by eight threads")
+
+enum workload {
+#define WORKLOAD_ENUM(name, text) WORKLOAD_##name,
+  WORKLOAD_LIST(WORKLOAD_ENUM)
+#undef WORKLOAD_ENUM
+      WORKLOAD_COUNT
+};
+
+struct workload_info {
+  const char *name;
+  const char *text;
+};
+
+extern const struct workload_info workload_infos[WORKLOAD_COUNT];
+
+/* One engine in one round. */
+struct run {
+  const struct driver *driver;
+  struct data data;
+  unsigned selected; /* 1 << enum workload */
+  const char *directory;
+  struct results *results; /* shared with the parent of the stage's process */
+};
+
+enum stage { STAGE_MAIN, STAGE_REOPEN, STAGE_CRASH, STAGE_RECOVER, STAGE_DURABLE, STAGE_COUNT };
+
+/* Whether the selected workloads need the stage and the engine can do it. */
+bool stage_is_wanted(const struct run *run, enum stage stage);
+
+/* Do the stage in this process. STAGE_CRASH does not return. */
+void stage_run(const struct run *run, enum stage stage);
+
+#endif
