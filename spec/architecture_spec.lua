@@ -309,12 +309,22 @@ describe("a header", function()
     assert.equal("", output)
   end)
 
-  it("of the public interface suits strict C99, C11 and C++ programs", function()
-    for _, language in ipairs { "-x c -std=c99", "-x c -std=c11", "-x c++ -std=c++11" } do
-      local output = run("cc -Wall -Wextra -Werror -pedantic -fsyntax-only " .. language ..
-        " csrc/bitcask.h")
-      assert.equal("", output)
+  local function complaints(language)
+    return run("cc -Wall -Wextra -Werror -pedantic -fsyntax-only " .. language ..
+      " csrc/bitcask.h")
+  end
+
+  it("of the public interface suits strict C99 and C11 programs", function()
+    assert.equal("", complaints "-x c -std=c99")
+    assert.equal("", complaints "-x c -std=c11")
+  end)
+
+  it("of the public interface suits C++ programs", function()
+    if run("echo 'int main() {}' | cc -x c++ -fsyntax-only -") ~= "" then
+      pending "there is no C++ compiler"
+      return
     end
+    assert.equal("", complaints "-x c++ -std=c++11")
   end)
 end)
 

@@ -203,9 +203,12 @@ static enum bitcask_status file_append(struct disk_file *base, const bitcask_byt
     } else {
       enum bitcask_status status = write_all(file, parts[i].data, parts[i].size, offset);
       if (status != BITCASK_OK) {
-        /* What was written in part lies behind the size, as if it were not there; cut it
-         * where the file has no allocation ahead that would hide it anyway. */
-        if (file->writable == NULL && ftruncate(file->fd, (off_t)start) != 0)
+        /* What was written in part lies behind the size. It must not be left there: the first
+         * records of a batch are whole, and once shorter writes stand before them a recovery
+         * would take them for records behind a damage. */
+        if (file->writable != NULL)
+          memset(file->writable + start, 0, (size_t)(offset - start + parts[i].size));
+        else if (ftruncate(file->fd, (off_t)start) != 0)
           status_fail(status, "%s; nor could it be cut again", bitcask_error_text());
         return status;
       }

@@ -558,6 +558,7 @@ describe("S72 descriptors:", function()
       held[#held + 1] = file
     end
     assert(not bitcask.open(path .. "-other"))
+    os.remove(path .. "-other")
     local failed = 0
     for i = 1, 50 do
       local version, message, code = db:put("k" .. i, ("w"):rep(100))
