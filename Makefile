@@ -9,7 +9,8 @@ B       ?= build
 # and bitcask.h; spec/architecture_spec.lua holds the code to this order.
 MODULES := \
   base/status base/memory base/bytes base/coding base/checksum base/thread \
-  disk/disk disk/posix \
+  disk/disk disk/posix disk/sim_node disk/sim_image disk/sim_choice disk/sim_cut \
+  disk/sim_fault disk/sim_history disk/sim_disk disk/sim \
   format/filename format/record format/header format/hint format/edit \
   store/guard store/segment store/hint_file store/keydir store/manifest \
   engine/hash engine/event engine/worker engine/expiry engine/engine engine/publish \
@@ -17,7 +18,7 @@ MODULES := \
   engine/outputs engine/merge engine/iterator engine/load engine/recovery engine/read \
   engine/view engine/batch engine/changes engine/stats engine/opening engine/registry engine/cask
 BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bind/lua_hash \
-  bind/lua_options bind/lua_cask bind/lua_access bind/lua_whole bind/lua_snapshot \
+  bind/lua_sim bind/lua_options bind/lua_cask bind/lua_access bind/lua_whole bind/lua_snapshot \
   bind/lua_iterator bind/lua_batch bind/lua_changes bind/lua_merge bind/lua_module
 
 CC      ?= cc

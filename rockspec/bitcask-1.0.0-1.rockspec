@@ -42,6 +42,7 @@ build = {
       ["bitcask.init"] = "lua/bitcask/init.lua",
       ["bitcask.batch"] = "lua/bitcask/batch.lua",
       ["bitcask.hash"] = "lua/bitcask/hash.lua",
+      ["bitcask.sim"] = "lua/bitcask/sim.lua",
       ["bitcask.job"] = "lua/bitcask/job.lua",
       ["bitcask.merging"] = "lua/bitcask/merging.lua",
       ["bitcask.options"] = "lua/bitcask/options.lua",

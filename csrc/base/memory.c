@@ -11,7 +11,10 @@ static atomic_uint_least64_t calls_left; /* 0: refuse none */
 static atomic_bool refuse_forever;
 static atomic_int_least64_t balance;
 
+static _Thread_local int exempt_depth;
+
 static bool is_refused(void) {
+  if (exempt_depth > 0) return false;
   uint64_t left = atomic_load(&calls_left);
   while (left > 0) {
     uint64_t next = left == 1 ? (atomic_load(&refuse_forever) ? 1 : 0) : left - 1;
@@ -27,6 +30,8 @@ void memory_refuse(uint64_t n, bool forever) {
   atomic_store(&calls_left, n);
 }
 
+void memory_exempt(bool on) { exempt_depth += on ? 1 : -1; }
+
 int64_t memory_balance(void) { return atomic_load(&balance); }
 #else
 static bool is_refused(void) { return false; }
@@ -35,6 +40,7 @@ void memory_refuse(uint64_t n, bool forever) {
   (void)n;
   (void)forever;
 }
+void memory_exempt(bool on) { (void)on; }
 int64_t memory_balance(void) { return 0; }
 #endif
 

@@ -22,6 +22,9 @@ char *memory_string(const char *text);
  * `forever`. 0 refuses none. */
 void memory_refuse(uint64_t n, bool forever);
 
+/* For tests: this thread's allocations are not refused from `on` to off; these may be nested. */
+void memory_exempt(bool on);
+
 /* For tests: allocations not yet freed, over all threads. */
 int64_t memory_balance(void);
 

@@ -6,6 +6,7 @@
  *   core.iterator  functions on iterators
  *   core.merge     opens merges, which are objects with methods
  *   core.hash      xxHash
+ *   core.sim       simulated disks, which are objects with methods
  *   core.codes     the codes of failures
  *   core.limits    what options and keys may be
  */
@@ -24,6 +25,7 @@
 #include "bind/lua_merge.h"
 #include "bind/lua_options.h"
 #include "bind/lua_result.h"
+#include "bind/lua_sim.h"
 #include "bind/lua_snapshot.h"
 #include "bind/lua_whole.h"
 #include "bitcask.h"
@@ -112,6 +114,8 @@ int luaopen_bitcask_core(lua_State *L) {
   lua_setfield(L, -2, "check_write_with");
   lua_hash_register(L);
   lua_setfield(L, -2, "hash");
+  lua_sim_register(L);
+  lua_setfield(L, -2, "sim");
   lua_result_push_codes(L);
   lua_setfield(L, -2, "codes");
   push_limits(L);

@@ -4,6 +4,8 @@
 
 #include <lauxlib.h>
 
+#include "bind/lua_sim.h"
+
 /* Push the option; false, with nothing pushed, where it was not named. */
 static bool push_option(lua_State *L, int index, const char *name) {
   if (lua_getfield(L, index, name) != LUA_TNIL) return true;
@@ -55,8 +57,19 @@ static void read_hash(lua_State *L, int index, struct bitcask_options *out) {
   lua_pop(L, 1);
 }
 
+/* On a simulated disk everything happens inside the calls, so that it happens again the same
+ * way. The engine keeps the disk alive. */
+static void read_disk(lua_State *L, int index, struct bitcask_options *out) {
+  if (!push_option(L, index, "disk")) return;
+  out->disk = lua_sim_test(L, -1);
+  out->no_threads = true;
+  luaL_argcheck(L, out->disk != NULL, index, "option 'disk' is no simulated disk");
+  lua_pop(L, 1);
+}
+
 void lua_options_read(lua_State *L, int index, struct bitcask_options *out) {
   bitcask_options_default(out);
+  read_disk(L, index, out);
   read_boolean(L, index, "readonly", &out->readonly);
   read_boolean(L, index, "create", &out->create);
   read_boolean(L, index, "salvage", &out->salvage);

@@ -12,6 +12,7 @@ local core = require "bitcask.core"
 local hash = require "bitcask.hash"
 local jobs = require "bitcask.job"
 local options = require "bitcask.options"
+local sim = require "bitcask.sim"
 local transactions = require "bitcask.transaction"
 require "bitcask.store" -- gives stores their methods
 
@@ -25,6 +26,9 @@ bitcask.errors = core.codes
 
 --- xxHash for any use; see bitcask.hash.
 bitcask.hash = hash
+
+--- Simulated disks; see bitcask.sim.
+bitcask.sim = sim
 
 local function check_directory(directory)
   if type(directory) ~= "string" then
@@ -54,7 +58,7 @@ end
 -- store but not close it; what it raises, the call raises. Such a store is not shared.
 ---@param directory string is made if it is not there, but not its parents
 ---@param opts? table the options in bitcask.options: `readonly`, `create`, `sync`,
---- `segment_size`, `hash`, `ttl`, `verify`, `salvage`, `on_event`
+--- `segment_size`, `hash`, `ttl`, `verify`, `salvage`, `disk`, `on_event`
 ---@return bitcask.store|nil store
 ---@return string? message which file, and why
 ---@return string? code "locked", "notfound", "corrupt", "incompatible", "busy", "io",

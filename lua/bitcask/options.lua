@@ -61,6 +61,11 @@ local function hash(value)
   return nil, hash_wanted .. " or a function"
 end
 
+local function disk(value)
+  if not core.sim.is_disk(value) then return nil, "a disk that bitcask.sim.disk has made" end
+  return value
+end
+
 local on_damage_words, on_damage_wanted = one_of("raise", "skip")
 
 local function on_damage(value)
@@ -138,6 +143,11 @@ options.open = {
     default = false,
     check = boolean,
     sentence = "open, for reading, what is left of a store that would be refused",
+  },
+  disk = {
+    default = nil,
+    check = disk,
+    sentence = "a simulated disk (bitcask.sim) instead of the file system",
   },
   on_event = {
     default = nil,

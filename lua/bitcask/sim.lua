@@ -1,0 +1,215 @@
+--- The simulated disk: a file system in memory on which the real engine runs unchanged, and
+-- which can be asked what a power cut at this moment could leave.
+--
+--   local disk = bitcask.sim.disk { seed = 7 }
+--   local db = assert(bitcask.open("store", { disk = disk }))
+--   db:put("ada", "1815")
+--   for survivor, name in disk:crash_states() do
+--     local after <close> = assert(bitcask.open("store", { disk = survivor }))
+--     print(name, after:get("ada"))
+--   end
+--
+-- What may survive: any subset of what no completed sync covers. Names, lengths and sectors
+-- are kept or lost one by one; a sector may hold any of the writes to it, or garbage
+-- where it was written to. docs/reliability.md has the model in full.
+--
+-- On a simulated disk the engine has no thread of its own: what it would do in the background
+-- it does inside the calls that cause it. The clock stands still until `disk:advance` moves
+-- it, and random bytes follow from the seed, so that the same program does the same again.
+
+local core = require "bitcask.core"
+local options = require "bitcask.options"
+
+local sim = {}
+
+local function whole_number(least, wanted)
+  return function(value)
+    local integer = type(value) == "number" and math.tointeger(value)
+    if not integer or integer < least then return nil, wanted end
+    return integer
+  end
+end
+
+local function boolean(value)
+  if type(value) ~= "boolean" then return nil, "true or false" end
+  return value
+end
+
+local function text(value)
+  if type(value) ~= "string" then return nil, "a string" end
+  return value
+end
+
+local function word_of(...)
+  local words, quoted = {}, {}
+  for i, word in ipairs { ... } do
+    words[word], quoted[i] = true, ('"%s"'):format(word)
+  end
+  local wanted = table.concat(quoted, ", ")
+  return function(value)
+    if not words[value] then return nil, wanted end
+    return value
+  end
+end
+
+-- How often a fault happens; for ever is -1 in C.
+local function times(value)
+  if value == math.huge then return -1 end
+  local integer = type(value) == "number" and math.tointeger(value)
+  if not integer or integer < 1 then return nil, "a whole number above 0, or math.huge" end
+  return integer
+end
+
+local any_integer = whole_number(math.mininteger, "a whole number")
+local at_least_0 = whole_number(0, "a whole number, 0 or more")
+local at_least_1 = whole_number(1, "a whole number above 0")
+
+--- The options of sim.disk.
+sim.disk_options = {
+  seed = { default = 1, check = any_integer, sentence = "what its random bytes follow from" },
+  sector = {
+    default = 512,
+    unit = "bytes",
+    check = at_least_1,
+    sentence = "what a power cut writes as one",
+  },
+  space = {
+    default = 0,
+    unit = "bytes",
+    check = at_least_0,
+    sentence = 'what fits on it before "nospace"; 0: no limit',
+  },
+  allocation = {
+    default = 1024,
+    unit = "bytes",
+    check = at_least_1,
+    sentence = "what a growing file is given ahead, at the least",
+  },
+  mapped = {
+    default = true,
+    check = boolean,
+    sentence = "let files be read through mappings, as the real disk does",
+  },
+}
+
+--- The operations that can fail, by name.
+sim.operations = {
+  "open_directory", "create", "open", "reopen", "reserve", "remove", "rename",
+  "sync_directory", "list", "lock", "append", "read", "sync", "finish", "random",
+}
+
+--- The options of disk:fail.
+sim.fault_options = {
+  op = {
+    default = "any",
+    check = word_of("any", table.unpack(sim.operations)),
+    sentence = "which operation fails: a name of sim.operations, or any",
+  },
+  file = { default = "", check = text, sentence = "only on files with this in their name" },
+  at = { default = 1, check = at_least_1, sentence = "from the n-th such operation from now on" },
+  times = { default = 1, check = times, sentence = "so many of them; math.huge: all" },
+  error = {
+    default = "io",
+    check = word_of("io", "nospace", "nomemory"),
+    sentence = "the code that it fails with",
+  },
+  written = {
+    default = 0,
+    unit = "bytes",
+    check = at_least_0,
+    sentence = "of an append, so much was written before it failed, and taken back",
+  },
+  short = {
+    default = -1,
+    unit = "bytes",
+    check = at_least_0,
+    sentence = "a read does not fail, but returns no more than this",
+  },
+  done = {
+    default = false,
+    check = boolean,
+    sentence = "it was done all the same: only its answer is a failure",
+  },
+}
+
+--- The options of disk:crash_states.
+sim.state_options = {
+  limit = {
+    default = 1000,
+    check = at_least_1,
+    sentence = "all states where there are no more than this; else about so many",
+  },
+  seed = { default = 1, check = any_integer, sentence = "what is drawn where not all are made" },
+}
+
+-- What was given, and defaults for the rest.
+local function complete(set, given, level)
+  local checked = options.check(set, given, level + 1)
+  for name, option in pairs(set) do
+    if checked[name] == nil then checked[name] = option.default end
+  end
+  return checked
+end
+
+--- A new empty disk.
+---@param opts? table the options in sim.disk_options: `seed`, `sector`, `space`, `allocation`,
+--- `mapped`
+---@return bitcask.sim.disk disk for the option `disk` of bitcask.open
+function sim.disk(opts)
+  local checked = complete(sim.disk_options, opts, 2)
+  return assert(core.sim.new(checked.seed, checked.sector, checked.space, checked.allocation,
+    not checked.mapped))
+end
+
+---@class bitcask.sim.disk
+local methods = core.sim.methods
+
+--- Let an operation fail. Several faults may be set; each counts operations by itself.
+--
+-- After a failed sync, what was not durable by then never will be, whatever later syncs say:
+-- the system takes its pages for clean.
+---@param fault table the options in sim.fault_options: `op`, `file`, `at`, `times`, `error`,
+--- `written`, `short`, `done`
+---@return boolean true
+function methods:fail(fault)
+  local checked = complete(sim.fault_options, fault, 2)
+  return assert(self:set_fault(checked.op, checked.file, checked.at, checked.times, checked.error,
+    checked.written, checked.short, checked.done))
+end
+
+--- Move the clock of the disk, forwards or backwards.
+---@param seconds number
+---@return boolean true
+function methods:advance(seconds)
+  if type(seconds) ~= "number" or seconds ~= seconds or math.abs(seconds) > 1e12 then
+    error("the clock is moved by a number of seconds", 2)
+  end
+  return assert(self:advance_ms(math.floor(seconds * 1000 + 0.5)))
+end
+
+--- The disks that a power cut at this moment could leave.
+---@param opts? table the options in sim.state_options: `limit`, `seed`
+---@return fun(): bitcask.sim.disk, string iterator of a disk and the name of its state
+function methods:crash_states(opts)
+  local checked = complete(sim.state_options, opts, 2)
+  local states = assert(self:states(checked.limit, checked.seed))
+  return function() return states:next() end
+end
+
+--- How many states disk:crash_states could make in all.
+---@return number count
+function methods:crash_state_count() return assert(self:states(1, 1)):total() end
+
+--- One of the disks of disk:crash_states, by the name it came with.
+---@param name string
+---@return bitcask.sim.disk disk; raises where there is no such state
+function methods:crash_state(name, seed)
+  return assert(self:states(1, seed or 1)):named(name)
+end
+
+--- What is left when the process dies at this moment, and the machine runs on.
+---@param torn? integer bytes that were made of the write which comes next in a replay
+---@return bitcask.sim.disk|nil disk nil where no write comes that has so many bytes
+function methods:kill(torn) return self:kill_raw(torn or 0) end
+
+return sim
