@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Off in the shipped library: a shared counter would cost every allocation a contended
  * cache line. The test build turns it on. */
@@ -73,6 +74,19 @@ void *memory_aligned(size_t alignment, size_t size) {
   void *pointer = NULL;
   if (is_refused() || posix_memalign(&pointer, alignment, size) != 0) pointer = NULL;
   return checked(pointer, size);
+}
+
+void *memory_sparse(size_t items, size_t size) {
+  void *pages = MAP_FAILED;
+  if (!is_refused())
+    pages = mmap(NULL, items * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return checked(pages == MAP_FAILED ? NULL : pages, items * size);
+}
+
+void memory_sparse_free(void *pointer, size_t items, size_t size) {
+  if (pointer == NULL) return;
+  count(-1);
+  munmap(pointer, items * size);
 }
 
 void memory_free(void *pointer) {

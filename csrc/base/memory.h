@@ -15,6 +15,11 @@ void *memory_resize(void *old, size_t count, size_t size); /* old stays valid on
 void *memory_aligned(size_t alignment, size_t size);   /* contents undefined */
 void memory_free(void *pointer);                      /* NULL is fine */
 
+/* Zeros, of which pages take memory only once they are touched: for large tables that stay
+ * mostly empty. Given back with the same size. */
+void *memory_sparse(size_t count, size_t size);
+void memory_sparse_free(void *pointer, size_t count, size_t size); /* NULL is fine */
+
 /* A copy of a string, or NULL. */
 char *memory_string(const char *text);
 

@@ -52,7 +52,7 @@ enum bitcask_status engine_new(const struct bitcask_options *options, struct dis
                        options->hash_context, seed);
   if (status == BITCASK_OK) status = keydir_new(&engine->keydir);
   if (status == BITCASK_OK) {
-    engine->slots = memory_zeroed(PLACE_SLOT_MAX + 1, sizeof *engine->slots);
+    engine->slots = memory_sparse(PLACE_SLOT_MAX + 1, sizeof *engine->slots);
     if (engine->slots == NULL) status = BITCASK_NOMEMORY;
   }
   if (status != BITCASK_OK) {
@@ -75,7 +75,7 @@ void engine_unref(struct engine *engine) {
   segment_unref(engine->active);
   memory_free(engine->sealed);
   memory_free(engine->snapshots);
-  memory_free((void *)engine->slots);
+  memory_sparse_free((void *)engine->slots, PLACE_SLOT_MAX + 1, sizeof *engine->slots);
   manifest_release(&engine->manifest);
   engine->directory->ops->close(engine->directory);
   destroy_locks(engine);
