@@ -88,6 +88,13 @@ static int disk_advance(lua_State *L) {
   return done_or_failure(L, sim_advance(self(L), luaL_checkinteger(L, 2)));
 }
 
+/* (disk) -> milliseconds since 1970 */
+static int disk_now(lua_State *L) {
+  struct disk *disk = sim_disk(self(L));
+  lua_pushinteger(L, (lua_Integer)disk->ops->now_ms(disk));
+  return 1;
+}
+
 static int disk_fingerprint(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)sim_fingerprint(self(L)));
   return 1;
@@ -190,6 +197,12 @@ static int disk_take(lua_State *L) {
 /* ---- Recording, playing, killing ---- */
 
 static int disk_record(lua_State *L) { return done_or_failure(L, sim_record(self(L))); }
+
+/* (disk) -> number of changes recorded so far */
+static int disk_recorded(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)sim_recorded(self(L)));
+  return 1;
+}
 
 static int disk_replay(lua_State *L) {
   struct sim *sim = self(L);
@@ -322,7 +335,8 @@ void lua_sim_register(lua_State *L) {
       {"put", disk_put},       {"take", disk_take},     {"record", disk_record},
       {"replay", disk_replay}, {"step", disk_step},     {"fingerprint", disk_fingerprint},
       {"kill_raw", disk_kill}, {"states", disk_states}, {"advance_ms", disk_advance},
-      {"set_fault", disk_set_fault}, {NULL, NULL}};
+      {"set_fault", disk_set_fault}, {"now", disk_now},       {"recorded", disk_recorded},
+      {NULL, NULL}};
   register_states(L);
   lua_newtable(L);
   lua_pushcfunction(L, sim_new_disk);

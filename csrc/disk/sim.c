@@ -152,6 +152,13 @@ enum bitcask_status sim_record(struct sim *sim) {
   return history != NULL ? BITCASK_OK : BITCASK_NOMEMORY;
 }
 
+uint64_t sim_recorded(struct sim *sim) {
+  sim_lock(sim);
+  uint64_t count = sim->recorded != NULL ? sim->recorded->count : 0;
+  sim_unlock(sim);
+  return count;
+}
+
 enum bitcask_status sim_replay(struct sim *sim, struct sim **out) {
   if (sim->recorded == NULL)
     return status_fail(BITCASK_INVALID, "nothing was recorded on this simulated disk");

@@ -41,6 +41,9 @@ uint64_t sim_fingerprint(struct sim *sim);
 /* Forget what was recorded before, and record every change from now on. */
 enum bitcask_status sim_record(struct sim *sim);
 
+/* How many changes were recorded so far. */
+uint64_t sim_recorded(struct sim *sim);
+
 /* A disk as it was when recording began, on which sim_step makes the recorded changes. */
 enum bitcask_status sim_replay(struct sim *sim, struct sim **out);
 

@@ -12,6 +12,7 @@ local core = require "bitcask.core"
 local hash = require "bitcask.hash"
 local jobs = require "bitcask.job"
 local options = require "bitcask.options"
+local scenario = require "bitcask.scenario"
 local sim = require "bitcask.sim"
 local transactions = require "bitcask.transaction"
 require "bitcask.store" -- gives stores their methods
@@ -29,6 +30,9 @@ bitcask.hash = hash
 
 --- Simulated disks; see bitcask.sim.
 bitcask.sim = sim
+
+--- Stories that are cut short at every moment; see bitcask.scenario.
+bitcask.scenario = scenario
 
 local function check_directory(directory)
   if type(directory) ~= "string" then

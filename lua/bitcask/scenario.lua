@@ -1,0 +1,204 @@
+--- Scenarios: stories that the engine lives through while everything goes wrong.
+--
+--   local scenario = bitcask.scenario
+--   print(scenario.check {
+--     name = "deleting and merging",
+--     options = { segment_size = 512 },
+--     given = function(db) db:put("a", "1") db:seal() end,
+--     doing = function(db) db:delete("a") db:put("b", "2") db:seal() db:merge() end,
+--   })
+--
+-- The story is told once, on a simulated disk. Then the power fails at every change that it
+-- made to the disk, in every way that may leave something else behind; the process dies at
+-- every change, and inside every write; and power fails again while the store recovers. Every
+-- disk that is left is opened, and has to hold what the first so many writes of the story have
+-- made: all that was durable, and nothing torn out of the middle. Then it is written to,
+-- merged, closed and opened again.
+--
+-- A story that fails prints one line from which that very state is made again:
+--
+--   BITCASK_SCENARIO='deleting and merging@17:0120'
+--
+-- Set that in the environment of the same program, and only that state of only that story is
+-- looked at.
+
+local options = require "bitcask.options"
+local power = require "bitcask.scenario.power"
+local sim = require "bitcask.sim"
+
+local scenario = {}
+
+local function whole(least)
+  return function(value)
+    local integer = type(value) == "number" and math.tointeger(value)
+    if not integer or integer < least then
+      return nil, ("a whole number, %d or more"):format(least)
+    end
+    return integer
+  end
+end
+
+local function of_type(name, article)
+  return function(value)
+    if type(value) ~= name then return nil, article .. " " .. name end
+    return value
+  end
+end
+
+local a_function, a_table = of_type("function", "a"), of_type("table", "a")
+
+--- What a story is made of.
+scenario.story = {
+  name = { check = of_type("string", "a"), sentence = "what it is called in reports" },
+  options = {
+    default = {},
+    check = a_table,
+    sentence = "options of bitcask.open, a merge policy among them",
+  },
+  disk = { default = {}, check = a_table, sentence = "options of bitcask.sim.disk" },
+  given = { check = a_function, sentence = "function(db): what was before; it is made durable" },
+  doing = { check = a_function, sentence = "function(db): the story that is cut" },
+  from_nothing = {
+    default = false,
+    check = of_type("boolean", "a"),
+    sentence = "the making of the store is part of the story",
+  },
+  expect = {
+    check = a_function,
+    sentence = "function(store, found): raises where a surviving store is not as it should be",
+  },
+  cut = {
+    default = function() return true end,
+    check = a_function,
+    sentence = "function(change, operation): whether the power fails there",
+  },
+  open = {
+    check = a_function,
+    sentence = "function(disk): another store than ours, to be tried by the same rules",
+  },
+  states = { default = 400, check = whole(1), sentence = "states at each cut, about, at most" },
+  depth = { default = 2, check = whole(1), sentence = "1: no power cuts while recovering" },
+  second_states = {
+    default = 6,
+    check = whole(1),
+    sentence = "states at each cut while recovering, about, at most",
+  },
+  second_stride = {
+    default = 25,
+    check = whole(1),
+    sentence = "recovery is cut for one in so many states of a cut",
+  },
+  torn_stride = {
+    default = 1,
+    unit = "bytes",
+    check = whole(1),
+    sentence = "how far apart the bytes are at which a dying process leaves a write",
+  },
+  seed = { default = 1, check = whole(0), sentence = "what is drawn where not all is tried" },
+  failures = { default = 1, check = whole(1), sentence = "how many failures are enough" },
+}
+
+local directory = "store"
+
+-- A store of ours on a simulated disk, with the story's options.
+local function opener(story)
+  return function(disk)
+    local opts = { disk = disk }
+    for name, value in pairs(story.options) do
+      opts[name] = value
+    end
+    return require("bitcask").open(directory, opts)
+  end
+end
+
+-- The story as it is told: checked, with defaults, and with what the rooms below need.
+local function case_of(story, level)
+  local case = options.check(scenario.story, story, level + 1)
+  for name, part in pairs(scenario.story) do
+    if case[name] == nil then case[name] = part.default end
+  end
+  if not case.name then error("a story needs a name", level + 1) end
+  if not case.doing then error(("story '%s' needs 'doing'"):format(case.name), level + 1) end
+  case.directory = directory
+  case.open = case.open or opener(case)
+  case.new_disk = function()
+    local disk_options = { seed = case.seed }
+    for name, value in pairs(case.disk) do
+      disk_options[name] = value
+    end
+    return sim.disk(disk_options)
+  end
+  return case
+end
+
+-- ---- Reports ----------------------------------------------------------------------------
+
+local report_metatable = {}
+
+-- The counts, in the order in which they are told.
+local counts = {
+  { "changes", "changes of the disk" }, { "cuts", "cuts" }, { "states", "states after a power cut" },
+  { "distinct", "of them distinct" }, { "nested", "states after a second one" },
+  { "kills", "deaths of the process" }, { "faults", "faults" },
+}
+
+function report_metatable:__tostring()
+  local parts = {}
+  for _, count in ipairs(counts) do
+    local number = self[count[1]]
+    if number then parts[#parts + 1] = ("%d %s"):format(number, count[2]) end
+  end
+  local lines = { ("%s: %s"):format(self.name, table.concat(parts, ", ")) }
+  for _, failure in ipairs(self.failures) do
+    lines[#lines + 1] = ("  at %s: %s"):format(failure.name, failure.complaint)
+    lines[#lines + 1] = ("  BITCASK_SCENARIO='%s@%s'"):format(self.name, failure.name)
+  end
+  return table.concat(lines, "\n")
+end
+
+local function report_of(case, report)
+  report.name = case.name
+  return setmetatable(report, report_metatable)
+end
+
+-- The state that the environment asks for: of this story, of another (false), or nil.
+local function wanted_state(case)
+  local wanted = os.getenv "BITCASK_SCENARIO"
+  if not wanted or wanted == "" then return nil end
+  local name, state = wanted:match "^(.*)@([^@]+)$"
+  return name == case.name and state or false
+end
+
+--- Explore the crashes of a story.
+---@param story table see scenario.story
+---@return table report counts (`cuts`, `states`, `distinct`, `nested`, `kills`) and
+--- `failures`, a list of `{name =, complaint =}`; tostring tells all of it. Raises where the
+--- story itself fails.
+function scenario.explore(story)
+  local case = case_of(story, 2)
+  local state = wanted_state(case)
+  if state == false then return report_of(case, { failures = {}, is_skipped = true }) end
+  if state then return report_of(case, power.again(case, state)) end
+  return report_of(case, power.explore(case))
+end
+
+--- Look again at one crash of a story.
+---@param story table see scenario.story
+---@param state string the name of the state, as failures have it
+---@return table report the same as of scenario.explore, with `trace`, what the story did to
+--- the disk
+function scenario.again(story, state)
+  local case = case_of(story, 2)
+  return report_of(case, power.again(case, state))
+end
+
+--- Explore a story, and raise what is found wrong.
+---@param story table see scenario.story
+---@return table report as of scenario.explore
+function scenario.check(story)
+  local report = scenario.explore(story)
+  if #report.failures > 0 then error(tostring(report), 2) end
+  return report
+end
+
+return scenario
