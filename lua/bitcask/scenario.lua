@@ -137,7 +137,9 @@ local report_metatable = {}
 
 -- The counts, in the order in which they are told.
 local counts = {
-  { "changes", "changes of the disk" }, { "cuts", "cuts" }, { "states", "states after a power cut" },
+  { "changes", "changes of the disk" },
+  { "cuts", "cuts" },
+  { "states", "states after a power cut" },
   { "distinct", "of them distinct" }, { "nested", "states after a second one" },
   { "kills", "deaths of the process" }, { "faults", "faults" },
 }
