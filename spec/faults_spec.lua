@@ -258,6 +258,30 @@ describe("fault 2: the active segment under the wrong id", function()
     tidy.close(db, path)
   end)
 
+  it("files with the highest numbers there can be do not use the ids up", function()
+    open()
+    put("k1", "before")
+    assert(db:close())
+    local strangers = { "18446744073709551615.seg", "18446744073709551615.hint",
+      "MANIFEST-18446744073709551615", "9223372036854775808.seg" }
+    for _, name in ipairs(strangers) do
+      scratch.write(path .. "/" .. name, "")
+    end
+    for i = 1, 3 do
+      open()
+      check "beside them"
+      put("k" .. i, "after " .. i)
+      assert(db:seal())
+      put("k1", "later " .. i)
+      assert(db:close())
+    end
+    open()
+    check "at the end"
+    for _, name in ipairs(strangers) do
+      assert.equals("", scratch.read(path .. "/" .. name), "not ours to remove")
+    end
+  end)
+
   it("an active segment that was renamed is missed by name, not guessed", function()
     killed.run([[
       local db = assert(bitcask.open((...), { segment_size = 1024 }))

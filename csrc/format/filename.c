@@ -38,6 +38,7 @@ enum filename_kind filename_parse(const char *name, uint64_t *number) {
   if (strcmp(name, FILENAME_CURRENT_TEMPORARY) == 0) return FILENAME_KIND_TEMPORARY;
   uint64_t parsed = first_number(name);
   enum filename_kind kind = FILENAME_KIND_OTHER;
+  if (parsed > FILENAME_NUMBER_MAX) return kind;
   if (is_made_by(name, filename_of_manifest, parsed)) kind = FILENAME_KIND_MANIFEST;
   if (is_made_by(name, filename_of_segment, parsed)) kind = FILENAME_KIND_SEGMENT;
   if (is_made_by(name, filename_of_hint, parsed)) kind = FILENAME_KIND_HINT;

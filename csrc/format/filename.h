@@ -9,12 +9,15 @@
  *   RESERVE, RESERVE.edit   space kept for the day when the disk is full
  *   *.tmp            being written; never counts
  *
- * Numbers have at least six digits and no others in front than zeros up to six.
+ * Numbers have at least six digits, no others in front than zeros up to six, and are at most
+ * FILENAME_NUMBER_MAX, which no store reaches: so the next one can always be given out.
  */
 #ifndef BITCASK_FORMAT_FILENAME_H
 #define BITCASK_FORMAT_FILENAME_H
 
 #include "base/status.h"
+
+#define FILENAME_NUMBER_MAX (UINT64_MAX >> 1)
 
 #define FILENAME_CURRENT "CURRENT"
 #define FILENAME_CURRENT_TEMPORARY "CURRENT.tmp"

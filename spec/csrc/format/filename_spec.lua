@@ -1,10 +1,11 @@
 local filename = require "bitcask.internals".filename
 
-local numbers = { 0, 1, 9, 10, 12, 99999, 100000, 999999, 1000000, 123456789, 1 << 32, -1, -2 }
-for shift = 0, 63 do
+local numbers = { 0, 1, 9, 10, 12, 99999, 100000, 999999, 1000000, 123456789, 1 << 32 }
+for shift = 0, 62 do
   numbers[#numbers + 1] = 1 << shift
   numbers[#numbers + 1] = (1 << shift) - 1
 end
+numbers[#numbers + 1] = math.maxinteger -- the highest
 
 describe("the name of a file", function()
   it("has six digits, and more when they are needed", function()
@@ -13,7 +14,7 @@ describe("the name of a file", function()
     assert.equal("000012.hint", filename.hint(12))
     assert.equal("000012.hint.tmp", filename.hint_temporary(12))
     assert.equal("1000000.seg", filename.segment(1000000))
-    assert.equal("18446744073709551615.seg", filename.segment(-1))
+    assert.equal("9223372036854775807.seg", filename.segment(math.maxinteger))
   end)
 
   it("leads back to its kind and number", function()
@@ -43,6 +44,8 @@ describe("a name that this library would not have made", function()
     "MANIFEST", "MANIFEST-", "MANIFEST-1", "MANIFEST-000001.tmp", "MANIFEST-0000001",
     "manifest-000001", "current", "CURRENT ", "CURRENT.tmp2", "LOCK.tmp", "lock", "README.md",
     "18446744073709551616.seg", "18446744073709551617.seg", "99999999999999999999999.seg",
+    -- Behind these there would be no number for the next.
+    "18446744073709551615.seg", "9223372036854775808.seg", "MANIFEST-18446744073709551615",
     ("0"):rep(300) .. "1.seg", ("x"):rep(300), "000001.seg\n", "000001/000001.seg",
   }
 
