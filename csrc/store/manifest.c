@@ -36,12 +36,19 @@ const struct segment_facts *manifest_sealed(const struct manifest_state *state, 
   return NULL;
 }
 
+/* Can the set get a segment with this id and length, sealed or active? */
+static enum bitcask_status check_new(const struct manifest_state *state, uint64_t id,
+                                     uint64_t length) {
+  if (manifest_sealed(state, id) != NULL)
+    return status_fail(BITCASK_CORRUPT, "manifest: segment %" PRIu64 " is sealed already", id);
+  if (id == 0 || length < HEADER_SIZE)
+    return status_fail(BITCASK_CORRUPT, "manifest: impossible facts of segment %" PRIu64, id);
+  return BITCASK_OK;
+}
+
 static enum bitcask_status add_sealed(struct manifest_state *state,
                                       const struct segment_facts *facts) {
-  if (manifest_sealed(state, facts->id) != NULL)
-    return status_fail(BITCASK_CORRUPT, "manifest: segment %" PRIu64 " is sealed twice", facts->id);
-  if (facts->id == 0 || facts->length < HEADER_SIZE)
-    return status_fail(BITCASK_CORRUPT, "manifest: impossible facts of segment %" PRIu64, facts->id);
+  TRY(check_new(state, facts->id, facts->length));
   if (state->sealed_count == state->sealed_capacity) {
     size_t capacity = state->sealed_capacity * 2 + 8;
     struct segment_facts *sealed = memory_resize(state->sealed, capacity, sizeof *sealed);
@@ -84,6 +91,7 @@ static enum bitcask_status apply_item(struct manifest_state *state, const struct
       state->last_version = item->last_version;
       return BITCASK_OK;
     case EDIT_ACTIVE:
+      TRY(check_new(state, item->id, HEADER_SIZE));
       state->active = item->id;
       state->is_closed = false;
       return BITCASK_OK;
@@ -91,6 +99,7 @@ static enum bitcask_status apply_item(struct manifest_state *state, const struct
       if (item->version > state->dropped_version) state->dropped_version = item->version;
       return BITCASK_OK;
     case EDIT_CLOSED:
+      TRY(check_new(state, item->facts.id, item->facts.length));
       state->active = item->facts.id;
       state->is_closed = true;
       state->closed = item->facts;

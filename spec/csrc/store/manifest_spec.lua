@@ -169,6 +169,10 @@ describe("a manifest", function()
       internals.edit.encode { facts(1, "S") }, -- sealed twice
       internals.edit.encode { { tag = "R", id = 99 } }, -- never there
       internals.edit.encode { facts(0, "S") },
+      internals.edit.encode { { tag = "A", id = 0 } },
+      internals.edit.encode { { tag = "A", id = 1 } }, -- sealed
+      internals.edit.encode { facts(1, "C") },
+      internals.edit.encode { facts(0, "C") },
       internals.edit.encode { facts(8, "S") }:sub(1, -2),
       "?",
     }
