@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "engine/recovery.h"
 #include "engine/rotation.h"
@@ -95,16 +96,51 @@ enum bitcask_status opening_directory(struct bitcask *handle, struct disk *disk,
   return status;
 }
 
-/* Beside a writer that rolls its manifest over, or removes what it merged, in between. */
+/* What was found to be damaged, and how far the manifest had come. */
+struct damage {
+  uint64_t manifest;
+  uint64_t size;
+  char text[STATUS_TEXT_MAX];
+};
+
+static void note_manifest(struct disk_directory *directory, struct damage *damage) {
+  store_identity store;
+  struct disk_file *file = NULL;
+  if (manifest_current(directory, &damage->manifest, &store) != BITCASK_OK) return;
+  filename name = filename_of_manifest(damage->manifest);
+  if (directory->ops->open(directory, name.text, true, &file) != BITCASK_OK) return;
+  damage->size = disk_file_size(file);
+  disk_file_close(file);
+}
+
+/* Is it the same as at the last look? The error text stays as it is. */
+static bool is_same_damage(struct bitcask *handle, struct disk *disk, struct damage *last) {
+  struct damage now = {0};
+  struct disk_directory *directory = NULL;
+  snprintf(now.text, sizeof now.text, "%s", bitcask_error_text());
+  if (opening_directory(handle, disk, &directory) == BITCASK_OK) {
+    note_manifest(directory, &now);
+    directory->ops->close(directory);
+  }
+  status_fail(BITCASK_CORRUPT, "%s", now.text);
+  bool is_same = now.manifest == last->manifest && now.size == last->size &&
+                 strcmp(now.text, last->text) == 0;
+  *last = now;
+  return is_same;
+}
+
+/* A writer beside us may roll its manifest over, remove what it merged, or cut what it had
+ * allocated ahead, in the middle of our reading. What is damaged for good stays the same. */
 enum bitcask_status opening_own_engine(struct bitcask *handle, struct disk *disk,
                                        struct engine **out) {
   enum { TRIES = 20 };
   enum bitcask_status status = BITCASK_OK;
+  struct damage last = {0};
   for (int i = 0; i < TRIES; i++) {
     struct disk_directory *directory = NULL;
     TRY(opening_directory(handle, disk, &directory));
     status = opening_engine(handle, disk, directory, out);
-    if (status != BITCASK_CORRUPT) return status;
+    if (status != BITCASK_CORRUPT || is_same_damage(handle, disk, &last)) return status;
     thread_pause();
   }
   return status;
