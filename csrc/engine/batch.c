@@ -120,6 +120,7 @@ void batch_tally(const struct bitcask_batch *batch, uint64_t *puts, uint64_t *de
 }
 
 static bitcask_bytes bytes_at(const struct bitcask_batch *batch, size_t offset, size_t size) {
+  if (size == 0) return bytes_of(NULL, 0); /* where all are empty there is no memory either */
   return bytes_of((const uint8_t *)batch->bytes.data + offset, size);
 }
 
