@@ -121,7 +121,7 @@ sanitize: ## the specs under AddressSanitizer and UndefinedBehaviorSanitizer
 	  $(LUA) spec/run.lua --cpath='./build/asan/?.so' $(ASAN_SPECS)
 
 # What specs, benchmarks and packaging need beyond the library.
--include bench/bench.mk spec/spec.mk spec/crash.mk spec/tools.mk
+-include fuzz/fuzz.mk bench/bench.mk spec/spec.mk spec/crash.mk spec/tools.mk
 
 print-modules:
 	@echo $(MODULES) $(BIND_MODULES)
