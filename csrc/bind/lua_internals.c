@@ -3,7 +3,7 @@
  * them alone, from objects of their own in which allocations can be refused and counted;
  * never installed, and no part of bitcask.core.
  *
- *   memory filename record header hint edit coding hash       functions
+ *   memory filename record header hint edit coding hash stops functions
  *   disk ── open ──> directory ── create, open ──> file       objects; closed when collected
  *   segment, keydir, manifest, tombstones                     objects
  *
@@ -16,6 +16,7 @@
 #include "bind/lua_result.h"
 #include "disk/disk.h"
 #include "engine/hash.h"
+#include "engine/stops.h"
 #include "engine/tombstones.h"
 #include "format/edit.h"
 #include "format/filename.h"
@@ -1132,14 +1133,14 @@ static int keydir_visit(lua_State *L) {
 
 /* (shard, version) -> list of places, list of the old ones' places */
 static int keydir_copy(lua_State *L) {
-  struct bitcask_buffer entries = {0}, olds = {0};
+  struct bitcask_buffer places = {0}, olds = {0};
   enum bitcask_status status = keydir_copy_shard(check_keydir(L), (unsigned)check_u64(L, 2),
-                                                 check_u64(L, 3), &entries, &olds);
-  const struct keydir_entry *entry = entries.data;
+                                                 check_u64(L, 3), &places, &olds);
+  const place *at = places.data;
   const struct keydir_old *old = olds.data;
   lua_newtable(L);
-  for (size_t i = 0; i < entries.size / sizeof *entry; i++) {
-    lua_pushinteger(L, (lua_Integer)entry[i].at);
+  for (size_t i = 0; i < places.size / sizeof *at; i++) {
+    lua_pushinteger(L, (lua_Integer)at[i]);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   lua_newtable(L);
@@ -1148,7 +1149,7 @@ static int keydir_copy(lua_State *L) {
     lua_rawseti(L, -2, (lua_Integer)i + 1);
     segment_unref(old[i].segment);
   }
-  bitcask_buffer_release(&entries);
+  bitcask_buffer_release(&places);
   bitcask_buffer_release(&olds);
   return status == BITCASK_OK ? 2 : lua_result_failure(L, status);
 }
@@ -1357,6 +1358,29 @@ static const luaL_Reg tombstones_methods[] = {{"collect", tombstones_collect_},
                                               {NULL, NULL}};
 static const luaL_Reg tombstones_functions[] = {{"new", tombstones_new}, {NULL, NULL}};
 
+/* ---- Stops ----------------------------------------------------------------------- */
+
+/* (list of places) -> the same, sorted */
+static int stops_sort_(lua_State *L) {
+  lua_Integer count = luaL_len(L, 1);
+  place *places = lua_newuserdatauv(L, (size_t)count * sizeof *places + 1, 0);
+  place *spare = lua_newuserdatauv(L, (size_t)count * sizeof *places + 1, 0);
+  for (lua_Integer i = 0; i < count; i++) {
+    lua_geti(L, 1, i + 1);
+    places[i] = check_u64(L, -1);
+    lua_pop(L, 1);
+  }
+  stops_sort(places, spare, (size_t)count);
+  lua_newtable(L);
+  for (lua_Integer i = 0; i < count; i++) {
+    lua_pushinteger(L, (lua_Integer)places[i]);
+    lua_seti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+static const luaL_Reg stops_functions[] = {{"sort", stops_sort_}, {NULL, NULL}};
+
 /* ---- The module ------------------------------------------------------------------ */
 
 static void set_functions(lua_State *L, const char *name, const luaL_Reg *functions) {
@@ -1388,5 +1412,6 @@ int luaopen_bitcask_internals(lua_State *L) {
   set_functions(L, "keydir", keydir_functions);
   set_functions(L, "manifest", manifest_functions);
   set_functions(L, "tombstones", tombstones_functions);
+  set_functions(L, "stops", stops_functions);
   return 1;
 }

@@ -256,6 +256,23 @@ enum bitcask_status engine_examine(struct engine *engine, struct segment *segmen
   return is_same ? BITCASK_OK : BITCASK_ABSENT;
 }
 
+enum bitcask_status engine_examine_at(struct segment *segment, uint64_t offset,
+                                      struct bitcask_buffer *scratch, struct located *out) {
+  const uint8_t *bytes = NULL;
+  uint64_t size = 0;
+  out->segment = segment;
+  out->entry.at = place_make(0, offset, 0);
+  TRY(segment_view(segment, offset, RECORD_FIXED_SIZE, scratch, &bytes));
+  if (!record_peek(bytes, RECORD_FIXED_SIZE, &size) ||
+      size > disk_file_size(segment->file) - offset)
+    return damaged(segment, offset, "the header");
+  TRY(segment_view(segment, offset, (size_t)size, scratch, &bytes));
+  if (!record_parse(bytes, (size_t)size, &out->record) ||
+      !record_header_is_intact(&out->record, bytes, segment->salt, offset))
+    return damaged(segment, offset, "the header");
+  return BITCASK_OK;
+}
+
 enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key, uint64_t hash,
                                   struct bitcask_buffer *scratch, struct located *out) {
   struct keydir_matches matches;

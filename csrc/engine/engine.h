@@ -188,6 +188,11 @@ enum bitcask_status engine_examine(struct engine *engine, struct segment *segmen
                                    const struct keydir_entry *entry, bitcask_bytes key,
                                    struct bitcask_buffer *scratch, struct located *out);
 
+/* The record at `offset`, whosever it is, of which only the place is known; out->entry is not
+ * filled in but for that. CORRUPT: it is damaged. The value itself is not checked. */
+enum bitcask_status engine_examine_at(struct segment *segment, uint64_t offset,
+                                      struct bitcask_buffer *scratch, struct located *out);
+
 /* The newest published record of `key`, tombstones among entries being loaded included.
  * ABSENT: none. CORRUPT: out->entry is the damaged one. The guard is held by the caller. */
 enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key, uint64_t hash,

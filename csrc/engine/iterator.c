@@ -1,16 +1,10 @@
 #include "engine/iterator.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 
 #include "engine/publish.h"
 #include "engine/snapshot.h"
-
-/* One entry to be read, with its own idea of the segment: slots may be given to others. */
-struct stop {
-  uint64_t offset;
-  uint64_t size;
-  struct segment *segment;
-};
+#include "engine/stops.h"
 
 struct bitcask_iterator {
   struct engine *engine;
@@ -18,11 +12,7 @@ struct bitcask_iterator {
   bool keys_only;
   bool skip_damaged;
   struct bitcask_buffer prefix;
-  unsigned next_shard;
-  struct bitcask_buffer entries, olds; /* of the shard, as they are copied */
-  struct bitcask_buffer pins;          /* struct segment *, referenced */
-  struct bitcask_buffer stops;         /* struct stop, in file order */
-  size_t next_stop;
+  struct stops stops;
   struct bitcask_buffer scratch;
 };
 
@@ -71,99 +61,29 @@ enum bitcask_status iterator_open_at(struct engine *engine, uint64_t version,
   return start(iterator, engine, snapshot_take_again(engine, version), out);
 }
 
-/* ---- The stops of one shard ---- */
-
-static void drop_pins(struct bitcask_iterator *iterator) {
-  struct segment **pins = iterator->pins.data;
-  for (size_t i = 0; i < iterator->pins.size / sizeof *pins; i++) segment_unref(pins[i]);
-  iterator->pins.size = 0;
-}
-
-static enum bitcask_status pin(struct bitcask_iterator *iterator, struct segment *segment) {
-  struct segment **pins = iterator->pins.data;
-  /* Entries of one segment come in runs; those of few segments are found at once. */
-  for (size_t i = iterator->pins.size / sizeof *pins; i-- > 0;)
-    if (pins[i] == segment) return BITCASK_OK;
-  TRY(buffer_append(&iterator->pins, bytes_of(&segment, sizeof segment)));
-  segment_ref(segment);
-  return BITCASK_OK;
-}
-
-static enum bitcask_status add_stop(struct bitcask_iterator *iterator, struct segment *segment,
-                                    const struct keydir_entry *entry) {
-  struct stop stop = {place_offset(entry->at), keydir_entry_size(entry), segment};
-  return buffer_append(&iterator->stops, bytes_of(&stop, sizeof stop));
-}
-
-static enum bitcask_status add_current(struct bitcask_iterator *iterator) {
-  const struct keydir_entry *entries = iterator->entries.data;
-  for (size_t i = 0; i < iterator->entries.size / sizeof *entries; i++) {
-    struct segment *segment = engine_segment(iterator->engine, entries[i].at);
-    TRY(pin(iterator, segment));
-    TRY(add_stop(iterator, segment, &entries[i]));
-  }
-  return BITCASK_OK;
-}
-
-/* The references that the copy holds go over to the pins, or are given back. */
-static enum bitcask_status add_olds(struct bitcask_iterator *iterator) {
-  const struct keydir_old *olds = iterator->olds.data;
-  enum bitcask_status status = BITCASK_OK;
-  for (size_t i = 0; i < iterator->olds.size / sizeof *olds; i++) {
-    if (status == BITCASK_OK) status = pin(iterator, olds[i].segment);
-    if (status == BITCASK_OK) status = add_stop(iterator, olds[i].segment, &olds[i].entry);
-    segment_unref(olds[i].segment);
-  }
-  iterator->olds.size = 0;
-  return status;
-}
-
-static int compare_stops(const void *left, const void *right) {
-  const struct stop *a = left, *b = right;
-  if (a->segment != b->segment)
-    return a->segment->facts.id < b->segment->facts.id ? -1 : 1;
-  return (a->offset > b->offset) - (a->offset < b->offset);
-}
-
-static enum bitcask_status load_shard(struct bitcask_iterator *iterator) {
-  struct engine *engine = iterator->engine;
-  drop_pins(iterator);
-  iterator->stops.size = 0;
-  iterator->next_stop = 0;
-  /* Under the guard a merge cannot take away a segment between the copy and its pin. */
-  guard_token token = guard_enter(&engine->guard);
-  enum bitcask_status status =
-      keydir_copy_shard(engine->keydir, iterator->next_shard, iterator->version,
-                        &iterator->entries, &iterator->olds);
-  if (status == BITCASK_OK) status = add_current(iterator);
-  guard_leave(token);
-  enum bitcask_status old_status = add_olds(iterator);
-  if (status == BITCASK_OK) status = old_status;
-  TRY(status);
-  if (iterator->stops.size > 0)
-    qsort(iterator->stops.data, iterator->stops.size / sizeof(struct stop), sizeof(struct stop),
-          compare_stops);
-  iterator->next_shard++;
-  return BITCASK_OK;
-}
-
 /* ---- Reading a stop ---- */
 
 static enum bitcask_status read_stop(struct bitcask_iterator *iterator, const struct stop *stop,
-                                     struct record *record) {
+                                     struct located *out) {
   struct engine *engine = iterator->engine;
-  struct located located = {.segment = stop->segment,
-                            .entry = {.units = (uint32_t)(stop->size / 8),
-                                      .at = place_make(0, stop->offset, 0)}};
-  struct keydir_entry entry = located.entry;
-  /* No key to compare with: an empty one makes the header be checked, and says "another". */
-  enum bitcask_status status = engine_examine(engine, stop->segment, &entry, bytes_of(NULL, 0),
-                                              &iterator->scratch, &located);
-  if (status == BITCASK_ABSENT) status = BITCASK_OK;
-  TRY(status);
-  *record = located.record;
-  if (iterator->keys_only || record->version > iterator->version) return BITCASK_OK;
-  return engine_check_value(engine, &located);
+  TRY(engine_examine_at(stop->segment, stop->offset, &iterator->scratch, out));
+  if (iterator->keys_only || out->record.version > iterator->version) return BITCASK_OK;
+  return engine_check_value(engine, out);
+}
+
+/* What is damaged: the record, or all that is no record up to the next one. */
+static void report_damage(struct engine *engine, const struct stop *stop) {
+  struct segment_scan scan;
+  enum segment_scan_kind kind;
+  char message[STATUS_TEXT_MAX];
+  snprintf(message, sizeof message, "%s", bitcask_error_text());
+  segment_scan_init(&scan, stop->segment, disk_file_size(stop->segment->file), true);
+  scan.next = stop->offset;
+  enum bitcask_status status = segment_scan_next(&scan, &kind);
+  engine_report_damage(engine, stop->segment->facts.id, stop->offset,
+                       status == BITCASK_OK ? scan.size : 0, message);
+  segment_scan_release(&scan);
+  status_fail(BITCASK_CORRUPT, "%s", message);
 }
 
 static bool is_wanted(const struct bitcask_iterator *iterator, const struct record *record) {
@@ -176,22 +96,18 @@ enum bitcask_status bitcask_iterator_next(struct bitcask_iterator *iterator, bit
                                           bitcask_bytes *value, uint64_t *version) {
   TRY(engine_check_process(iterator->engine->process));
   for (;;) {
-    while (iterator->next_stop * sizeof(struct stop) >= iterator->stops.size) {
-      if (iterator->next_shard == KEYDIR_SHARDS) return BITCASK_ABSENT;
-      TRY(load_shard(iterator));
-    }
-    const struct stop *stop = (struct stop *)iterator->stops.data + iterator->next_stop++;
-    struct record record = {0};
-    enum bitcask_status status = read_stop(iterator, stop, &record);
-    if (status == BITCASK_CORRUPT)
-      engine_report_damage(iterator->engine, stop->segment->facts.id, stop->offset, stop->size,
-                           bitcask_error_text());
+    struct stop stop;
+    TRY(stops_next(&iterator->stops, iterator->engine, iterator->version, &stop));
+    struct located located;
+    const struct record *record = &located.record;
+    enum bitcask_status status = read_stop(iterator, &stop, &located);
+    if (status == BITCASK_CORRUPT) report_damage(iterator->engine, &stop);
     if (status == BITCASK_CORRUPT && iterator->skip_damaged) continue;
     TRY(status);
-    if (!is_wanted(iterator, &record)) continue;
-    *key = record.key;
-    if (value != NULL) *value = iterator->keys_only ? bytes_of(NULL, 0) : record.value;
-    if (version != NULL) *version = record.version;
+    if (!is_wanted(iterator, record)) continue;
+    *key = record->key;
+    if (value != NULL) *value = iterator->keys_only ? bytes_of(NULL, 0) : record->value;
+    if (version != NULL) *version = record->version;
     return BITCASK_OK;
   }
 }
@@ -199,12 +115,8 @@ enum bitcask_status bitcask_iterator_next(struct bitcask_iterator *iterator, bit
 void bitcask_iterator_close(struct bitcask_iterator *iterator) {
   if (iterator == NULL) return;
   bool is_ours = engine_check_process(iterator->engine->process) == BITCASK_OK;
-  if (is_ours) drop_pins(iterator);
+  stops_release(&iterator->stops, is_ours);
   bitcask_buffer_release(&iterator->prefix);
-  bitcask_buffer_release(&iterator->entries);
-  bitcask_buffer_release(&iterator->olds);
-  bitcask_buffer_release(&iterator->pins);
-  bitcask_buffer_release(&iterator->stops);
   bitcask_buffer_release(&iterator->scratch);
   /* In a forked child the locks may be held for ever, and the files are the parent's. */
   if (is_ours) snapshot_release(iterator->engine, iterator->version);

@@ -1,8 +1,8 @@
 /*
- * Iterators: a walk over the keys that a snapshot sees, shard by shard of the keydir. Of
- * each shard the entries are copied at once, with a reference on every segment they lead
- * to; then they are read with no lock held. An iterator that was left lying holds the
- * segments of one shard's entries and the old entries that its snapshot sees, no more.
+ * Iterators: a walk over the keys that a snapshot sees, group by group of the keydir's
+ * shards (engine/stops). The entries of a group are copied, with a reference on every
+ * segment they lead to; then they are read with no lock held. An iterator that was left
+ * lying holds the segments of one group and the old entries that its snapshot sees, no more.
  *
  * Threads: one iterator belongs to one thread at a time.
  */

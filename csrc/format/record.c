@@ -32,38 +32,3 @@ size_t record_encode_header(struct record *record, uint64_t salt, uint64_t offse
   put_u32(out, record->header_check);
   return size;
 }
-
-bool record_peek(const uint8_t *bytes, size_t size, uint64_t *record_bytes) {
-  if (size < RECORD_FIXED_SIZE || bytes[23] != RECORD_MARK) return false;
-  uint8_t flags = bytes[22];
-  if ((flags & ~RECORD_FLAGS) != 0) return false;
-  uint32_t value_size = get_u32(bytes + 16);
-  if ((flags & RECORD_TOMBSTONE) && value_size != 0) return false;
-  *record_bytes = record_size(get_u16(bytes + 20), value_size, flags);
-  return true;
-}
-
-bool record_parse(const uint8_t *bytes, size_t size, struct record *out) {
-  uint64_t needed = 0;
-  if (!record_peek(bytes, size, &needed) || needed > size) return false;
-  uint8_t flags = bytes[22];
-  size_t header_size = record_header_size(flags);
-  size_t key_size = get_u16(bytes + 20);
-  out->header_check = get_u32(bytes);
-  out->value_check = get_u32(bytes + 4);
-  out->version = get_u64(bytes + 8);
-  out->flags = flags;
-  out->synced = get_u32(bytes + 24);
-  out->expires = flags & RECORD_EXPIRES ? get_u64(bytes + 28) : 0;
-  out->key = bytes_of(bytes + header_size, key_size);
-  out->value = bytes_of(bytes + header_size + key_size, get_u32(bytes + 16));
-  return true;
-}
-
-bool record_header_is_intact(const struct record *record, const uint8_t *bytes, uint64_t salt,
-                             uint64_t offset) {
-  /* Header and key stand side by side here: no copy, no stream. */
-  size_t size = record_header_size(record->flags) + record->key.size;
-  return record->header_check == (uint32_t)checksum64(bytes + 4, size - 4, salt + offset) &&
-         record->version != 0;
-}

@@ -344,16 +344,21 @@ static enum bitcask_status copy_olds(const struct shard *shard, uint64_t version
   return BITCASK_OK;
 }
 
+/* There is room for them. */
+static void copy_places(const struct shard *shard, struct bitcask_buffer *places) {
+  place *to = (place *)((char *)places->data + places->size);
+  for (uint32_t i = 0; shard->homes > 0 && i < slot_count(shard); i++)
+    if (shard->slots[i].at != 0) *to++ = shard->slots[i].at;
+  places->size += shard->count * sizeof *to;
+}
+
 enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned number, uint64_t version,
-                                      struct bitcask_buffer *entries,
+                                      struct bitcask_buffer *places,
                                       struct bitcask_buffer *olds) {
   struct shard *shard = &keydir->shards[number];
-  entries->size = olds->size = 0;
   mutex_lock(&shard->lock);
-  enum bitcask_status status = buffer_reserve(entries, shard->count * sizeof *shard->slots);
-  for (uint32_t i = 0; status == BITCASK_OK && shard->homes > 0 && i < slot_count(shard); i++)
-    if (shard->slots[i].at != 0)
-      status = buffer_append(entries, bytes_of(&shard->slots[i], sizeof shard->slots[i]));
+  enum bitcask_status status = buffer_reserve(places, shard->count * sizeof(place));
+  if (status == BITCASK_OK) copy_places(shard, places);
   if (status == BITCASK_OK) status = copy_olds(shard, version, olds);
   mutex_unlock(&shard->lock);
   return status;

@@ -117,10 +117,10 @@ bool keydir_replace(struct keydir *keydir, uint64_t hash, place from, place to, 
 bool keydir_remove(struct keydir *keydir, uint64_t hash, place from,
                    const struct keydir_old *keep);
 
-/* Copies of all entries of a shard, and of the old ones alive at `version`, whose segments
- * are referenced, in *entries (struct keydir_entry) and *olds (struct keydir_old). */
+/* Append the places of all entries of a shard to *places, and copies of the old ones alive at
+ * `version`, whose segments are referenced, to *olds (struct keydir_old). */
 enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned shard, uint64_t version,
-                                      struct bitcask_buffer *entries, struct bitcask_buffer *olds);
+                                      struct bitcask_buffer *places, struct bitcask_buffer *olds);
 
 /* Call `each` for every entry of a shard, its lock held. */
 void keydir_visit_shard(struct keydir *keydir, unsigned shard,
