@@ -4,9 +4,14 @@
  * A file that is read while it grows (the active segment) is appended to through a shared
  * mapping over space that was allocated before: a put then makes no system call, and a
  * killed process loses nothing, since the pages are the kernel's. Space is allocated with
- * fallocate, so that a full disk is an error here and never a signal there. Large parts
+ * fallocate, so that a full disk is an error here and never a signal there. Large appends
  * go through pwrite, which beats page faults from about 16 KiB upwards; the two see the
- * same pages. Where fallocate is not supported, all parts go through pwrite.
+ * same pages. Where fallocate is not supported, all appends go through pwrite.
+ *
+ * Write faults are taken ahead, many in one call. A fault on a page that is not in the cache
+ * costs twice as much as writing zeros, which it holds anyway, and then taking the fault; but
+ * that makes pages in large pieces, which a flush then writes whole. So zeros are written
+ * only where files are flushed seldom.
  *
  * A file opened for reading is mapped and its descriptor closed: thousands of segments
  * need no descriptors. A file that another process appends to is read with pread, because
@@ -32,8 +37,10 @@
 
 enum {
   NAME_SIZE_MAX = 64,
-  WRITE_THROUGH_SIZE = 16 << 10, /* parts from here on go through pwrite */
-  POPULATE_SIZE = 256 << 10,     /* write faults are taken this far ahead */
+  WRITE_THROUGH_SIZE = 16 << 10, /* appends from here on go through pwrite */
+  TOGETHER_SIZE = 4 << 10,       /* small parts that are written by one call */
+  POPULATE_SIZE = 64 << 10,      /* write faults are taken this far ahead */
+  SELDOM_SIZE = 256 << 10,       /* more than this between two flushes: they come seldom */
   ALLOCATE_SIZE_MIN = 64 << 10,  /* space is allocated ahead in steps from here */
   ALLOCATE_SIZE_MAX = 8 << 20    /* doubling up to here */
 };
@@ -56,6 +63,8 @@ struct posix_file {
   uint64_t capacity;  /* 0: not preallocated */
   uint64_t allocated; /* bytes of the file that are backed by space, >= size */
   uint64_t populated; /* bytes of the mapping whose faults were taken */
+  atomic_uint_least64_t flushed; /* bytes that the last flush found */
+  atomic_uint_least64_t unmapped; /* bytes of the mapping that flushes have let go of */
   char name[NAME_SIZE_MAX];
 };
 
@@ -160,14 +169,29 @@ static enum bitcask_status allocate_ahead(struct posix_file *file, uint64_t need
   return fail_file(file, "allocate space");
 }
 
-/* Take the write faults of the pages to come in one call. It only saves time: where it is
- * not supported, or fails, the faults are taken one by one. */
-static void populate_ahead(struct posix_file *file, uint64_t needed) {
-  uint64_t to = file->populated;
-  while (to < needed) to += POPULATE_SIZE;
+/* What is written is there already; what cannot be written is left to the faults. */
+static void write_zeros(const struct posix_file *file, uint64_t from, uint64_t to) {
+  static const uint8_t zeros[POPULATE_SIZE];
+  while (from < to) {
+    size_t size = to - from < sizeof zeros ? (size_t)(to - from) : sizeof zeros;
+    if (pwrite(file->fd, zeros, size, (off_t)from) != (ssize_t)size) return;
+    from += size;
+  }
+}
+
+static bool is_flushed_seldom(const struct posix_file *file, uint64_t end) {
+  return end - atomic_load_explicit(&file->flushed, memory_order_relaxed) > SELDOM_SIZE;
+}
+
+/* Take the write faults of the pages to come, for an append of the bytes [start, end). It only
+ * saves time: where it is not supported, or fails, the faults are taken one by one. */
+static void populate_ahead(struct posix_file *file, uint64_t start, uint64_t end) {
+  uint64_t from = file->populated > start ? file->populated : start;
+  uint64_t to = (end + POPULATE_SIZE - 1) & ~(uint64_t)(POPULATE_SIZE - 1);
   if (to > file->allocated) to = file->allocated;
-  uint64_t from = file->populated & ~(uint64_t)4095;
-  if (to > from) madvise(file->writable + from, to - from, MADV_POPULATE_WRITE);
+  if (is_flushed_seldom(file, end)) write_zeros(file, from, to);
+  uint64_t page = from & ~(uint64_t)4095;
+  if (to > page) madvise(file->writable + page, to - page, MADV_POPULATE_WRITE);
   file->populated = to;
 }
 
@@ -177,6 +201,7 @@ static uint64_t total_size(const bitcask_bytes *parts, size_t count) {
   return total;
 }
 
+/* Space for an append that ends there. */
 static enum bitcask_status prepare_append(struct posix_file *file, uint64_t end,
                                           size_t headroom) {
   uint64_t needed = end + headroom;
@@ -184,38 +209,66 @@ static enum bitcask_status prepare_append(struct posix_file *file, uint64_t end,
     return status_fail(BITCASK_INVALID, "%s: %" PRIu64 " bytes are more than its capacity of %" PRIu64,
                        file->name, end, file->capacity);
   if (needed > file->capacity) needed = file->capacity;
-  if (needed > file->allocated) TRY(allocate_ahead(file, needed));
-  if (file->writable != NULL && end > file->populated) populate_ahead(file, end);
-  return BITCASK_OK;
+  return needed > file->allocated ? allocate_ahead(file, needed) : BITCASK_OK;
+}
+
+static void copy_parts(uint8_t *to, const bitcask_bytes *parts, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (parts[i].size > 0) memcpy(to, parts[i].data, parts[i].size);
+    to += parts[i].size;
+  }
+}
+
+/* Small parts that stand side by side by one call, large ones by one each. */
+static enum bitcask_status write_parts(struct posix_file *file, const bitcask_bytes *parts,
+                                       size_t count, uint64_t offset) {
+  uint8_t together[TOGETHER_SIZE];
+  size_t held = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (parts[i].size > sizeof together - held) {
+      TRY(write_all(file, together, held, offset));
+      offset += held;
+      held = 0;
+    }
+    if (parts[i].size > sizeof together) {
+      TRY(write_all(file, parts[i].data, parts[i].size, offset));
+      offset += parts[i].size;
+    } else {
+      copy_parts(together + held, &parts[i], 1);
+      held += parts[i].size;
+    }
+  }
+  return write_all(file, together, held, offset);
+}
+
+/* A write that failed may have been done in part, behind the size. It must not be left there:
+ * the first records of a batch are whole, and once shorter writes stand before them a recovery
+ * would take them for records behind a damage. */
+static void take_back(struct posix_file *file, uint64_t start, uint64_t end,
+                      enum bitcask_status status) {
+  if (file->writable != NULL)
+    memset(file->writable + start, 0, (size_t)(end - start));
+  else if (ftruncate(file->fd, (off_t)start) != 0)
+    status_fail(status, "%s; nor could it be cut again", bitcask_error_text());
 }
 
 static enum bitcask_status file_append(struct disk_file *base, const bitcask_bytes *parts,
                                        size_t count, size_t headroom) {
   struct posix_file *file = (struct posix_file *)base;
   uint64_t start = disk_file_size(base);
-  uint64_t offset = start;
-  if (file->writable != NULL)
-    TRY(prepare_append(file, start + total_size(parts, count), headroom));
-  for (size_t i = 0; i < count; i++) {
-    if (parts[i].size == 0) continue;
-    if (file->writable != NULL && parts[i].size < WRITE_THROUGH_SIZE) {
-      memcpy(file->writable + offset, parts[i].data, parts[i].size);
-    } else {
-      enum bitcask_status status = write_all(file, parts[i].data, parts[i].size, offset);
-      if (status != BITCASK_OK) {
-        /* What was written in part lies behind the size. It must not be left there: the first
-         * records of a batch are whole, and once shorter writes stand before them a recovery
-         * would take them for records behind a damage. */
-        if (file->writable != NULL)
-          memset(file->writable + start, 0, (size_t)(offset - start + parts[i].size));
-        else if (ftruncate(file->fd, (off_t)start) != 0)
-          status_fail(status, "%s; nor could it be cut again", bitcask_error_text());
-        return status;
-      }
+  uint64_t end = start + total_size(parts, count);
+  if (file->writable != NULL) TRY(prepare_append(file, end, headroom));
+  if (file->writable != NULL && end - start < WRITE_THROUGH_SIZE) {
+    if (end > file->populated) populate_ahead(file, start, end);
+    copy_parts(file->writable + start, parts, count);
+  } else {
+    enum bitcask_status status = write_parts(file, parts, count, start);
+    if (status != BITCASK_OK) {
+      take_back(file, start, end, status);
+      return status;
     }
-    offset += parts[i].size;
   }
-  atomic_store_explicit(&base->size, offset, memory_order_release);
+  atomic_store_explicit(&base->size, end, memory_order_release);
   return BITCASK_OK;
 }
 
@@ -247,8 +300,26 @@ static enum bitcask_status fail_flush(const char *path, const char *name) {
   return BITCASK_IO;
 }
 
+enum { UNMAP_SIZE = 4 << 20 };
+
+/* Before a flush, let go of the whole pages that were written through the mapping: they stay
+ * in the cache, and whoever reads them takes them back, for reading. Else the flush takes the
+ * right to write from each of them, one by one, and interrupts every other thread for each. */
+static void unmap_written(struct posix_file *file, uint64_t size) {
+  uint64_t begin = atomic_load_explicit(&file->unmapped, memory_order_relaxed);
+  uint64_t end = size & ~(uint64_t)4095;
+  if (file->base.map == NULL || end < begin + SELDOM_SIZE) return;
+  uint8_t *map = (uint8_t *)(uintptr_t)file->base.map;
+  for (uint64_t at = begin; at < end; at += UNMAP_SIZE)
+    madvise(map + at, end - at < UNMAP_SIZE ? end - at : UNMAP_SIZE, MADV_DONTNEED);
+  atomic_store_explicit(&file->unmapped, end, memory_order_relaxed);
+}
+
 static enum bitcask_status file_sync(struct disk_file *base) {
   struct posix_file *file = (struct posix_file *)base;
+  uint64_t size = disk_file_size(base);
+  unmap_written(file, size);
+  atomic_store_explicit(&file->flushed, size, memory_order_relaxed);
   if (fdatasync(file->fd) != 0) return fail_flush(file->directory->path, file->name);
   return BITCASK_OK;
 }

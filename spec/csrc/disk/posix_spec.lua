@@ -2,6 +2,7 @@ local child = require "spec.support.child"
 local internals = require "bitcask.internals"
 local layers = require "spec.support.layers"
 local lfs = require "lfs"
+local random = require "spec.support.random"
 local refusal = require "spec.support.refusal"
 local scratch = require "spec.support.scratch"
 
@@ -50,6 +51,30 @@ describe("a file", function()
       file:freeze()
       file:close()
       assert.equal("", scratch.read(path .. "/file"))
+    end)
+  end
+
+  -- Appends of all sizes, small ones beyond what is prepared ahead, and syncs seldom and often.
+  for _, between in ipairs { 1, 7, 50 } do
+    it("stays as it was, whatever was flushed: a sync every " .. between .. " appends", function()
+      random.begin(between)
+      local directory, path = layers.directory()
+      local file = assert(directory:create("file", 16 << 20))
+      local expected = {}
+      for i = 1, 400 do
+        local parts = {}
+        for k = 1, math.random(4) do
+          local size = random.pick { 0, 1, 28, 100, 3000, 4096, 5000, 16000, 17000 }
+          parts[k] = string.char(math.random(0, 255)):rep(size)
+        end
+        assert(file:append(0, table.unpack(parts)))
+        expected[i] = table.concat(parts)
+        if i % between == 0 then assert(file:sync()) end
+      end
+      local whole = table.concat(expected)
+      assert.is_true(whole == file:read_at(0, #whole + 1))
+      assert.is_true(whole == scratch.read(path .. "/file"):sub(1, #whole))
+      assert.is_nil(scratch.read(path .. "/file"):find("[^\0]", #whole + 1))
     end)
   end
 
