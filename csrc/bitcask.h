@@ -371,7 +371,9 @@ struct bitcask_segment {
   uint64_t records;
   uint64_t live_records;
   uint64_t tombstones;
-  uint64_t expired_bytes; /* estimate of what has expired */
+  uint64_t tombstone_bytes;
+  uint64_t expired_bytes;   /* estimate of what has expired */
+  uint64_t last_expired_ms; /* when the last of that did; 0: nothing has */
   uint64_t min_version;
   uint64_t max_version;
   uint64_t created_ms;    /* milliseconds since 1970 */
@@ -386,6 +388,9 @@ struct bitcask_segment {
 BITCASK_API enum bitcask_status bitcask_segments(struct bitcask *db,
                                                  struct bitcask_segment **out, size_t *count);
 BITCASK_API void bitcask_segments_free(struct bitcask_segment *segments);
+
+/* Bytes at which the active segment is sealed; 0 when the handle cannot be used. */
+BITCASK_API uint64_t bitcask_segment_size(struct bitcask *db);
 
 /* The counters of a store: X(field, "what it counts"). */
 #define BITCASK_STATS_LIST(X)                                                           \

@@ -79,7 +79,7 @@ static void release_segments(void *bytes) {
 }
 
 static void push_segment(lua_State *L, const struct bitcask_segment *segment) {
-  lua_createtable(L, 0, 16);
+  lua_createtable(L, 0, 18);
   lua_result_set_integer(L, "id", segment->id);
   lua_result_set_integer(L, "bytes", segment->bytes);
   lua_result_set_integer(L, "live_bytes", segment->live_bytes);
@@ -87,7 +87,9 @@ static void push_segment(lua_State *L, const struct bitcask_segment *segment) {
   lua_result_set_integer(L, "records", segment->records);
   lua_result_set_integer(L, "live_records", segment->live_records);
   lua_result_set_integer(L, "tombstones", segment->tombstones);
+  lua_result_set_integer(L, "tombstone_bytes", segment->tombstone_bytes);
   lua_result_set_integer(L, "expired_bytes", segment->expired_bytes);
+  lua_result_set_time(L, "expired", segment->last_expired_ms);
   lua_result_set_integer(L, "min_version", segment->min_version);
   lua_result_set_integer(L, "max_version", segment->max_version);
   lua_result_set_time(L, "created", segment->created_ms);
@@ -95,6 +97,13 @@ static void push_segment(lua_State *L, const struct bitcask_segment *segment) {
   lua_result_set_boolean(L, "pinned", segment->pinned);
   lua_result_set_boolean(L, "damaged", segment->damaged);
   lua_result_set_boolean(L, "active", segment->active);
+}
+
+/* (store) -> bytes at which its segments are sealed */
+static int whole_segment_size(lua_State *L) {
+  struct lua_cask *cask = lua_cask_self(L);
+  lua_pushinteger(L, (lua_Integer)bitcask_segment_size(cask->db));
+  return lua_cask_results(L, cask, 1);
 }
 
 /* (store) -> list of all segments, oldest first, the active one last */
@@ -119,4 +128,5 @@ static int whole_segments(lua_State *L) {
 const luaL_Reg lua_whole_functions[] = {
     {"count", whole_count}, {"refresh", whole_refresh}, {"sync", whole_sync},
     {"seal", whole_seal},   {"stats", whole_stats},     {"segments", whole_segments},
+    {"segment_size", whole_segment_size},
     {NULL, NULL}};

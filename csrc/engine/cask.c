@@ -256,6 +256,14 @@ enum bitcask_status bitcask_segments(struct bitcask *db, struct bitcask_segment 
   return status;
 }
 
+uint64_t bitcask_segment_size(struct bitcask *db) {
+  struct engine *engine = NULL;
+  if (enter(db, &engine) != BITCASK_OK) return 0;
+  uint64_t size = engine->options.segment_size;
+  leave(db, engine);
+  return size;
+}
+
 void bitcask_segments_free(struct bitcask_segment *segments) { memory_free(segments); }
 
 enum bitcask_status bitcask_stats(struct bitcask *db, struct bitcask_stats *out) {

@@ -30,7 +30,7 @@ static void count_new(struct engine *engine, const struct loaded *loaded, uint64
                       bool gone) {
   if (!gone) engine_count_live(loaded->segment, loaded->size);
   if (gone && !(loaded->flags & RECORD_TOMBSTONE))
-    atomic_fetch_add(&loaded->segment->expired_bytes, loaded->size);
+    segment_count_expired(loaded->segment, loaded->size, loaded->expires);
   if (!gone && (loaded->flags & RECORD_EXPIRES))
     expiry_add(&engine->expiry, loaded->expires, hash);
 }

@@ -104,9 +104,9 @@ void publish_never(struct engine *engine, const struct pending_write *write) {
 
 /* ---- Expiring ---- */
 
-/* Is this the entry of a record that has expired? One that cannot be read has not. */
+/* Is this the entry of a record that has expired, and when? One that cannot be read has not. */
 static bool has_expired(struct engine *engine, const struct keydir_entry *entry, uint64_t now,
-                        struct bitcask_buffer *scratch) {
+                        struct bitcask_buffer *scratch, uint64_t *when) {
   if (!(entry->at & PLACE_EXPIRES)) return false;
   struct located located;
   struct segment *segment = engine_segment(engine, entry->at);
@@ -114,6 +114,7 @@ static bool has_expired(struct engine *engine, const struct keydir_entry *entry,
   enum bitcask_status status =
       engine_examine(engine, segment, entry, bytes_of(NULL, 0), scratch, &located);
   if (status != BITCASK_OK && status != BITCASK_ABSENT) return false;
+  *when = located.record.expires;
   return record_has_expired(&located.record, now);
 }
 
@@ -125,11 +126,12 @@ static enum removal remove_among(struct engine *engine, const struct keydir_matc
     REQUIRES(engine->write_lock) {
   for (unsigned i = 0; i < matches->count; i++) {
     const struct keydir_entry *entry = &matches->entries[i];
-    if (!has_expired(engine, entry, now, scratch)) continue;
+    uint64_t when = 0;
+    if (!has_expired(engine, entry, now, scratch, &when)) continue;
     struct segment *segment = engine_segment(engine, entry->at);
     if (!keydir_remove(engine->keydir, hash, entry->at, NULL)) return MOVED;
     engine_count_dead(segment, keydir_entry_size(entry));
-    atomic_fetch_add(&segment->expired_bytes, keydir_entry_size(entry));
+    segment_count_expired(segment, keydir_entry_size(entry), when);
     return REMOVED;
   }
   return NOTHING_EXPIRED;

@@ -43,6 +43,7 @@ struct segment {
   atomic_uint_least64_t live_records;
   atomic_uint_least64_t kept_tombstone_bytes; /* tombstones that a merge found to be needed */
   atomic_uint_least64_t expired_bytes; /* of records that were found to have expired */
+  atomic_uint_least64_t last_expired_ms; /* when the last of those did; 0: none has */
   atomic_uint references;
   atomic_bool is_obsolete; /* no longer in the manifest */
   atomic_bool is_damaged;  /* a merge met damage in it */
@@ -68,6 +69,14 @@ enum bitcask_status segment_reopen(struct disk_directory *directory, store_ident
 struct segment *segment_ref(struct segment *segment);
 /* The last one closes it, and removes its files if it is obsolete. NULL is fine. */
 void segment_unref(struct segment *segment);
+
+/* One of its records was found to have expired. Needs exclusion from others that count so. */
+static inline void segment_count_expired(struct segment *segment, uint64_t size,
+                                         uint64_t expires) {
+  atomic_fetch_add(&segment->expired_bytes, size);
+  if (expires > atomic_load(&segment->last_expired_ms))
+    atomic_store(&segment->last_expired_ms, expires);
+}
 
 /* How many bytes the file would have after appending a record of `size` bytes. */
 static inline uint64_t segment_length_with(const struct segment *segment, uint64_t size) {

@@ -249,10 +249,12 @@ end
 --- The store as policies see it.
 ---@return table|nil description `segments` (sealed, oldest first), `active` (the segment
 --- being written, or nil), `bytes`, `live_bytes`, `dead_bytes` (of all, the active one
---- included), `keys`, `now` (seconds since 1970). A segment: `id`, `bytes`, `live_bytes`,
---- `dead_bytes`, `records`, `live_records`, `tombstones`, `expired_bytes`, `min_version`,
---- `max_version`, `created`, `sealed` (seconds since 1970), `pinned` (held by readers),
---- `damaged` (a merge met damage in it), `active`
+--- included), `keys`, `now` (seconds since 1970), `segment_size` (bytes at which the active one
+--- is sealed). A segment: `id`, `bytes`, `live_bytes`, `dead_bytes`, `records`,
+--- `live_records`, `tombstones`, `tombstone_bytes`, `expired_bytes`, `expired` (when the last of
+--- those did, seconds since 1970; nil: nothing has), `min_version`, `max_version`, `created`,
+--- `sealed` (seconds since 1970), `pinned` (held by readers), `damaged` (a merge met damage in
+--- it), `active`
 ---@return string? message
 ---@return string? code
 function store:segments()
@@ -261,7 +263,7 @@ function store:segments()
   if not all then return nil, message, code end
   local description = {
     segments = {}, bytes = 0, live_bytes = 0, dead_bytes = 0,
-    keys = cask.count(self), now = core.now(),
+    keys = cask.count(self), now = core.now(), segment_size = cask.segment_size(self),
   }
   for _, segment in ipairs(all) do
     if segment.active then

@@ -366,6 +366,18 @@ describe("S44 the space of what has expired", function()
     contents.check(db, { keep = "1" })
   end)
 
+  timed("is dated by the last record that expired, after a restart too", function()
+    put("early", "1", 5)
+    local late = put("late", "1", 10) and db:stat("late").expires
+    put("keep", "1")
+    assert(db:seal() ~= nil)
+    assert.is_nil(db:segments().segments[1].expired)
+    clock.move(11)
+    assert.equals(late, db:segments().segments[1].expired)
+    reopen()
+    assert.equals(late, db:segments().segments[1].expired)
+  end)
+
   timed("comes back after a restart, too", function()
     for i = 1, 200 do put("k" .. i, ("x"):rep(100), 10) end
     put("keep", "1")

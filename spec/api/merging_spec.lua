@@ -396,6 +396,15 @@ describe("the description of a store", function()
     assert.equals(0, description.keys)
   end)
 
+  it("tells the segment size, and how many bytes tombstones take", function()
+    assert(db:put("key", "value"))
+    assert(db:delete("key"))
+    local description = db:segments()
+    assert.equals(512, description.segment_size)
+    assert.equals(1, description.active.tombstones)
+    assert.equals(32, description.active.tombstone_bytes)
+  end)
+
   it("has the sealed segments, oldest first, and the active one apart", function()
     for i = 1, 40 do
       assert(db:put("k" .. i % 30, ("v"):rep(50)))
