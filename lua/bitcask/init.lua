@@ -14,6 +14,7 @@ local jobs = require "bitcask.job"
 local options = require "bitcask.options"
 local scenario = require "bitcask.scenario"
 local sim = require "bitcask.sim"
+local policy = require "bitcask.policy"
 local transactions = require "bitcask.transaction"
 require "bitcask.store" -- gives stores their methods
 
@@ -33,6 +34,9 @@ bitcask.sim = sim
 
 --- Stories that are cut short at every moment; see bitcask.scenario.
 bitcask.scenario = scenario
+
+--- What to merge and when; see bitcask.policy.
+bitcask.policy = policy
 
 local function check_directory(directory)
   if type(directory) ~= "string" then
