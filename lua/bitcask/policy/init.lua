@@ -8,6 +8,7 @@
 -- docs/policies.md tells how to write one, and what those here are good at.
 
 local settings = require "bitcask.policy.settings"
+local simulate = require "bitcask.policy.simulate"
 
 local policy = {}
 
@@ -105,6 +106,10 @@ function policy.limit(inner, opts)
   check_policy(inner, "argument 1 of limit()", 2)
   return limit.new(inner, settings.read(limit.options, opts, 2))
 end
+
+--- Play a workload with a policy against the accounting of a store, in memory; see
+-- bitcask.policy.simulate for what it returns, bitcask.lab.workload for workloads.
+policy.simulate = simulate.run
 
 --- What there is: for each constructor its `name`, its `sentence`, and its `options`.
 ---@return table[] kinds sorted by name
