@@ -55,7 +55,8 @@ local function add_line(made, line)
   key = math.tointeger(tonumber(key or 0))
   if not key or key < 1 or not add_key(made, key, math.tointeger(key_size)) then return false end
   expires = tonumber(expires)
-  local size = is_put and record_size(math.tointeger(key_size), math.tointeger(value_size), expires)
+  local size = is_put and
+    record_size(math.tointeger(key_size), math.tointeger(value_size), expires)
   add(made, key, size or -1, tonumber(time), expires)
   return true
 end
@@ -93,8 +94,8 @@ end
 
 --- Something that writes a trace, write by write.
 ---@param file file* open for writing
----@return table writer `put(key, key_size, value_size, time, expires)`, `delete(key, key_size, time)`
---- with the key itself; `keys` and `writes`: how many so far
+---@return table writer `put(key, value_size, time, expires)` and `delete(key, time)`, with the key
+--- itself; `keys` and `writes`: how many so far
 function trace.writer(file)
   local writer = { keys = 0, writes = 0 }
   local numbers = {}

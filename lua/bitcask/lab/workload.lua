@@ -78,8 +78,8 @@ workload.options = {
   },
   ttl = {
     unit = "seconds", check = settings.above(0),
-    sentence = "how long keys live (expiring, series); when left out, so long that `keys` writes " ..
-      "fit in",
+    sentence = "how long keys live (expiring, series); when left out, as long as `keys` writes " ..
+      "take",
   },
   theta = { default = 0.99, check = settings.share, sentence = "how skewed zipf is, below 1" },
   deletes = {
@@ -107,6 +107,11 @@ function workload.names()
   end
   table.sort(names)
   return names
+end
+
+-- When what is written now expires: to the millisecond, as the engine has it.
+local function due(now, ttl)
+  return ((now + ttl) * 1000 + 0.5) // 1 / 1000
 end
 
 -- ---- What each kind does --------------------------------------------------------------
@@ -145,7 +150,7 @@ end
 function kinds.expiring(values, player)
   local even, keys, size = chance.even(values.seed), values.keys, player.size
   local ttl = values.ttl
-  return function(store) return store:put(even(keys), size(true), store.now + ttl) end
+  return function(store) return store:put(even(keys), size(true), due(store.now, ttl)) end
 end
 
 function kinds.series(values, player)
@@ -158,7 +163,7 @@ function kinds.series(values, player)
       key = newest + 1 - even(math.min(newest, values.keys))
     end
     newest = math.max(newest, key)
-    return store:put(key, size(expires), expires and store.now + ttl or nil)
+    return store:put(key, size(expires), expires and due(store.now, ttl) or nil)
   end
 end
 
