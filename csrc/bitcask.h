@@ -429,10 +429,14 @@ BITCASK_API enum bitcask_status bitcask_stats(struct bitcask *db, struct bitcask
 
 struct bitcask_merge; /* a merge under way; one at a time in a store */
 
+/* Longer reasons are cut, bytes. */
+#define BITCASK_REASON_SIZE_MAX 255u
+
 struct bitcask_merge_options {
   const uint64_t *segments; /* sealed segments to merge; NULL: all with anything to drop */
   size_t segment_count;
   uint64_t rate;            /* bytes per second read at most; 0: no limit */
+  const char *reason;       /* why, for the message of its events; may be NULL */
 };
 
 struct bitcask_merge_report {
@@ -451,6 +455,8 @@ struct bitcask_merge_report {
 struct bitcask_merge_progress {
   uint64_t done;  /* bytes read so far */
   uint64_t total; /* bytes to read */
+  double delay;   /* seconds before the rate lets the next step work; 0: none */
+  bool paused;
   bool finished;
 };
 
@@ -460,16 +466,24 @@ BITCASK_API enum bitcask_status bitcask_merge_open(struct bitcask *db,
                                                    const struct bitcask_merge_options *options,
                                                    struct bitcask_merge **out);
 
-/* Do about `budget` bytes of the work (0: all of it). *finished tells when the merge is
- * committed. After a failure only close is left; the store is as it was. */
+/* Do about `budget` bytes of the work (0: all of it, waiting as the rate asks for). A step
+ * with a budget never waits: before its time, and while the merge is paused, it does nothing.
+ * *finished tells when the merge is committed. After a failure only close is left; the store
+ * is as it was. */
 BITCASK_API enum bitcask_status bitcask_merge_step(struct bitcask_merge *merge, uint64_t budget,
                                                    bool *finished);
+
+/* Wait until the rate lets the next step work, and while the merge is paused. */
+BITCASK_API enum bitcask_status bitcask_merge_rest(struct bitcask_merge *merge);
 
 /* Do all of it on a thread of its own. */
 BITCASK_API enum bitcask_status bitcask_merge_start(struct bitcask_merge *merge);
 
 /* Wait for the thread: the outcome of the merge. Without a thread: the outcome so far. */
 BITCASK_API enum bitcask_status bitcask_merge_wait(struct bitcask_merge *merge);
+
+/* Let it rest, or go on again. Safe from any thread, as cancelling is. */
+BITCASK_API void bitcask_merge_pause(struct bitcask_merge *merge, bool is_paused);
 
 /* Ask it to stop; it ends with CANCELLED unless it was committed already. */
 BITCASK_API void bitcask_merge_cancel(struct bitcask_merge *merge);
@@ -489,8 +503,8 @@ BITCASK_API void bitcask_merge_close(struct bitcask_merge *merge);
 enum bitcask_event_kind {
   BITCASK_EVENT_RECOVERED, /* seconds, records, torn_bytes, orphans, segments */
   BITCASK_EVENT_SEALED,    /* segment, bytes */
-  BITCASK_EVENT_MERGING,   /* segments, bytes */
-  BITCASK_EVENT_MERGED,    /* report, seconds */
+  BITCASK_EVENT_MERGING,   /* segments, bytes; message: the reason, if one was given */
+  BITCASK_EVENT_MERGED,    /* report, seconds; message as before */
   BITCASK_EVENT_CORRUPTION,/* file, offset, bytes, message */
   BITCASK_EVENT_ERROR      /* status, message: background work that failed */
 };

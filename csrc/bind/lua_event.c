@@ -34,10 +34,17 @@ static void set_corruption(lua_State *L, const struct bitcask_event *event) {
   lua_result_set_integer(L, "bytes", event->bytes);
 }
 
+/* The message, which of a merge is why it was begun. */
+static void set_message(lua_State *L, const struct bitcask_event *event) {
+  bool is_merge = event->kind == BITCASK_EVENT_MERGING || event->kind == BITCASK_EVENT_MERGED;
+  if (event->message[0] != '\0')
+    lua_result_set_string(L, is_merge ? "reason" : "message", event->message);
+}
+
 static void push_event(lua_State *L, const struct bitcask_event *event) {
   lua_createtable(L, 0, 8);
   lua_result_set_string(L, "kind", kind_name(event->kind));
-  if (event->message[0] != '\0') lua_result_set_string(L, "message", event->message);
+  set_message(L, event);
   switch (event->kind) {
     case BITCASK_EVENT_RECOVERED: set_recovered(L, event); break;
     case BITCASK_EVENT_SEALED:

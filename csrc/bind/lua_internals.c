@@ -5,7 +5,7 @@
  *
  *   memory filename record header hint edit coding hash stops functions
  *   disk ── open ──> directory ── create, open ──> file       objects; closed when collected
- *   segment, keydir, manifest, tombstones                     objects
+ *   segment, keydir, manifest, tombstones, throttle           objects
  *
  * It translates and nothing else: numbers of 64 bits are Lua integers, facts are tables with
  * the names of the C fields, a failure is nil, message, code, and INVALID is raised.
@@ -17,6 +17,7 @@
 #include "disk/disk.h"
 #include "engine/hash.h"
 #include "engine/stops.h"
+#include "engine/throttle.h"
 #include "engine/tombstones.h"
 #include "format/edit.h"
 #include "format/filename.h"
@@ -1380,6 +1381,65 @@ static int stops_sort_(lua_State *L) {
 }
 
 static const luaL_Reg stops_functions[] = {{"sort", stops_sort_}, {NULL, NULL}};
+/* ---- Throttle -------------------------------------------------------------------- */
+
+#define THROTTLE_TYPE "bitcask.internals.throttle"
+
+static struct throttle *check_throttle(lua_State *L) {
+  return check_object(L, 1, THROTTLE_TYPE);
+}
+
+/* (rate, now) */
+static int throttle_new(lua_State *L) {
+  uint64_t rate = check_u64(L, 1), now = check_u64(L, 2);
+  void **object = new_object(L, THROTTLE_TYPE, 0);
+  struct throttle *throttle = memory_zeroed(1, sizeof *throttle);
+  if (throttle == NULL) return lua_result_failure(L, BITCASK_NOMEMORY);
+  throttle_init(throttle, rate, now);
+  *object = throttle;
+  return 1;
+}
+
+/* (throttle, bytes, now) */
+static int throttle_spend_(lua_State *L) {
+  throttle_spend(check_throttle(L), check_u64(L, 2), check_u64(L, 3));
+  return 0;
+}
+
+/* (throttle, now) -> microseconds */
+static int throttle_delay_(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)throttle_delay(check_throttle(L), check_u64(L, 2)));
+  return 1;
+}
+
+static int throttle_pause_(lua_State *L) {
+  throttle_pause(check_throttle(L), lua_toboolean(L, 2));
+  return 0;
+}
+
+static int throttle_cancel_(lua_State *L) {
+  throttle_cancel(check_throttle(L));
+  return 0;
+}
+
+/* (throttle): waits by the system's clock */
+static int throttle_wait_(lua_State *L) {
+  throttle_wait(check_throttle(L), disk_posix());
+  return 0;
+}
+
+static int throttle_close(lua_State *L) {
+  struct throttle *throttle = take_object(L, THROTTLE_TYPE);
+  if (throttle == NULL) return 0;
+  throttle_release(throttle);
+  memory_free(throttle);
+  return 0;
+}
+
+static const luaL_Reg throttle_methods[] = {
+    {"spend", throttle_spend_},   {"delay", throttle_delay_}, {"pause", throttle_pause_},
+    {"cancel", throttle_cancel_}, {"wait", throttle_wait_},   {NULL, NULL}};
+static const luaL_Reg throttle_functions[] = {{"new", throttle_new}, {NULL, NULL}};
 
 /* ---- The module ------------------------------------------------------------------ */
 
@@ -1397,6 +1457,7 @@ int luaopen_bitcask_internals(lua_State *L) {
   new_type(L, KEYDIR_TYPE, keydir_methods, keydir_close);
   new_type(L, MANIFEST_TYPE, manifest_methods, manifest_close);
   new_type(L, TOMBSTONES_TYPE, tombstones_methods, tombstones_close);
+  new_type(L, THROTTLE_TYPE, throttle_methods, throttle_close);
   lua_newtable(L);
   set_functions(L, "memory", memory_functions);
   set_functions(L, "status", status_functions);
@@ -1413,5 +1474,6 @@ int luaopen_bitcask_internals(lua_State *L) {
   set_functions(L, "manifest", manifest_functions);
   set_functions(L, "tombstones", tombstones_functions);
   set_functions(L, "stops", stops_functions);
+  set_functions(L, "throttle", throttle_functions);
   return 1;
 }

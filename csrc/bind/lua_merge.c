@@ -51,12 +51,12 @@ static const uint64_t *push_ids(lua_State *L, int arg, size_t *count) {
   return ids;
 }
 
-/* (store, list of ids or nil, bytes per second or 0) -> merge */
+/* (store, list of ids or nil, bytes per second or 0, reason or nil) -> merge */
 static int merge_open(lua_State *L) {
   struct lua_cask *cask = lua_cask_check(L, 1);
-  struct bitcask_merge_options options = {NULL, 0, 0};
+  struct bitcask_merge_options options = {.rate = (uint64_t)luaL_checkinteger(L, 3),
+                                          .reason = luaL_optstring(L, 4, NULL)};
   if (!lua_isnoneornil(L, 2)) options.segments = push_ids(L, 2, &options.segment_count);
-  options.rate = (uint64_t)luaL_checkinteger(L, 3);
   struct lua_merge *self = push_closed_merge(L, 1);
 
   lua_cask_enter(L, cask);
@@ -105,12 +105,29 @@ static int merge_wait(lua_State *L) {
   return done(L, self, status);
 }
 
+/* (merge): wait until the rate lets the next step work */
+static int merge_rest(lua_State *L) {
+  struct lua_merge *self = check_open(L);
+  lua_child_enter(L, &self->child);
+  enum bitcask_status status = bitcask_merge_rest(self->merge);
+  lua_child_leave(&self->child);
+  return done(L, self, status);
+}
+
 static int merge_cancel(lua_State *L) {
   bitcask_merge_cancel(check_open(L)->merge);
   return 0;
 }
 
-/* (merge) -> bytes done, bytes in all, whether it has finished */
+/* (merge, whether it is to rest) */
+static int merge_pause(lua_State *L) {
+  luaL_checktype(L, 2, LUA_TBOOLEAN);
+  bitcask_merge_pause(check_open(L)->merge, lua_toboolean(L, 2));
+  return 0;
+}
+
+/* (merge) -> bytes done, bytes in all, whether it has finished, seconds that it has to rest,
+ * whether it is paused */
 static int merge_progress(lua_State *L) {
   struct lua_merge *self = check_open(L);
   struct bitcask_merge_progress progress;
@@ -118,7 +135,9 @@ static int merge_progress(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)progress.done);
   lua_pushinteger(L, (lua_Integer)progress.total);
   lua_pushboolean(L, progress.finished);
-  return lua_cask_results(L, self->child.cask, 3);
+  lua_pushnumber(L, progress.delay);
+  lua_pushboolean(L, progress.paused);
+  return lua_cask_results(L, self->child.cask, 5);
 }
 
 static int merge_report(lua_State *L) {
@@ -165,7 +184,9 @@ void lua_merge_register(lua_State *L) {
   static const luaL_Reg methods[] = {{"step", merge_step},
                                      {"start", merge_start},
                                      {"wait", merge_wait},
+                                     {"rest", merge_rest},
                                      {"cancel", merge_cancel},
+                                     {"pause", merge_pause},
                                      {"progress", merge_progress},
                                      {"report", merge_report},
                                      {"close", merge_close},

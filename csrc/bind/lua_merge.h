@@ -6,7 +6,8 @@
 
 #include <lua.h>
 
-/* Push the table of functions: open, step, start, wait, cancel, progress, report, close. */
+/* Push the table of functions: open. What it returns has step, rest, start, wait, cancel, pause,
+ * progress, report, close and is_open. */
 void lua_merge_register(lua_State *L);
 
 #endif

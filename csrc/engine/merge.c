@@ -3,13 +3,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "engine/moves.h"
 #include "engine/outputs.h"
 #include "engine/publish.h"
 #include "engine/reserve.h"
 #include "engine/rotation.h"
+#include "engine/throttle.h"
 #include "engine/tombstones.h"
 #include "format/filename.h"
 
@@ -25,7 +25,8 @@ struct bitcask_merge {
   struct engine *engine;
   enum phase phase;
   bool is_begun; /* its event was given */
-  uint64_t rate;
+  char reason[BITCASK_REASON_SIZE_MAX + 1];
+  struct throttle throttle;
   uint64_t started_us;
 
   struct input *inputs;
@@ -47,7 +48,7 @@ struct bitcask_merge {
 
   struct bitcask_merge_report report;
   atomic_uint_least64_t bytes_done, bytes_total;
-  atomic_bool is_cancelled, is_finished, is_threaded;
+  atomic_bool is_finished, is_threaded;
   pthread_t thread;
   struct status_note outcome;
 };
@@ -109,7 +110,8 @@ enum bitcask_status merge_open(struct engine *engine, const struct bitcask_merge
   struct bitcask_merge *merge = memory_zeroed(1, sizeof *merge);
   if (merge == NULL) return BITCASK_NOMEMORY;
   merge->engine = merge->outputs.engine = engine;
-  merge->rate = options->rate;
+  if (options->reason != NULL)
+    snprintf(merge->reason, sizeof merge->reason, "%s", options->reason);
   mutex_lock(&engine->set_lock);
   enum bitcask_status status = BITCASK_OK;
   if (engine->is_merging) status = status_fail(BITCASK_BUSY, "a merge is running already");
@@ -126,6 +128,7 @@ enum bitcask_status merge_open(struct engine *engine, const struct bitcask_merge
   engine_ref(engine);
   tombstones_init(&merge->tombstones);
   merge->started_us = engine->disk->ops->monotonic_us(engine->disk);
+  throttle_init(&merge->throttle, options->rate, merge->started_us);
   *out = merge;
   return BITCASK_OK;
 }
@@ -195,6 +198,7 @@ static void report_begun(struct bitcask_merge *merge) {
   struct bitcask_event event = {.kind = BITCASK_EVENT_MERGING,
                                 .segments = merge->input_count,
                                 .bytes = atomic_load(&merge->bytes_total)};
+  snprintf(event.message, sizeof event.message, "%s", merge->reason);
   engine_report(merge->engine, &event);
 }
 
@@ -363,6 +367,11 @@ static void remember_needed(struct bitcask_merge *merge) {
                  merge->inputs[i].segment->facts.tombstone_bytes);
 }
 
+static enum bitcask_status check_cancelled(const struct bitcask_merge *merge) {
+  if (!throttle_is_cancelled(&merge->throttle)) return BITCASK_OK;
+  return status_fail(BITCASK_CANCELLED, "the merge was cancelled");
+}
+
 static enum bitcask_status commit_edit(struct bitcask_merge *merge) {
   struct bitcask_buffer items = {0};
   enum bitcask_status status = BITCASK_OK;
@@ -390,8 +399,7 @@ static enum bitcask_status commit(struct bitcask_merge *merge) {
   }
   TRY(outputs_finish(&merge->outputs));
   TRY(engine_flush(engine));
-  if (atomic_load(&merge->is_cancelled))
-    return status_fail(BITCASK_CANCELLED, "the merge was cancelled");
+  TRY(check_cancelled(merge));
   TRY(engine_promise_sealed(engine, merge->outputs.count));
   enum bitcask_status status = commit_edit(merge);
   if (status == BITCASK_OK)
@@ -469,6 +477,7 @@ static void finish(struct bitcask_merge *merge) {
                                 .bytes = merge->report.bytes_written,
                                 .seconds = merge->report.seconds,
                                 .report = merge->report};
+  snprintf(event.message, sizeof event.message, "%s", merge->reason);
   engine_report(engine, &event);
   merge->phase = PHASE_DONE;
 }
@@ -512,50 +521,58 @@ static enum bitcask_status fail(struct bitcask_merge *merge, enum bitcask_status
   return status_note_give(&merge->outcome);
 }
 
+/* Until this much was read, bytes, nobody asks whether the merge was cancelled. */
+enum { BUDGET_DEFAULT = 1 << 20, BUDGET_MIN = 4 << 10 };
+
+static uint64_t now_us(const struct bitcask_merge *merge) {
+  struct disk *disk = merge->engine->disk;
+  return disk->ops->monotonic_us(disk);
+}
+
+static enum bitcask_status copy_some(struct bitcask_merge *merge, uint64_t budget) {
+  uint64_t begun_at = merge->report.bytes_read;
+  enum bitcask_status status = BITCASK_OK;
+  while (status == BITCASK_OK && merge->phase == PHASE_COPY &&
+         merge->report.bytes_read - begun_at < budget) {
+    status = copy_next(merge);
+    if (status == BITCASK_OK) status = check_cancelled(merge);
+  }
+  throttle_spend(&merge->throttle, merge->report.bytes_read - begun_at, now_us(merge));
+  return status;
+}
+
 /* One step of about `budget` bytes. */
 static enum bitcask_status advance(struct bitcask_merge *merge, uint64_t budget) {
-  uint64_t begun_at = atomic_load(&merge->bytes_done);
-  if (merge->phase == PHASE_PLAN) {
-    if (!merge->is_begun) report_begun(merge);
-    merge->is_begun = true;
-    return plan(merge);
+  switch (merge->phase) {
+    case PHASE_PLAN:
+      if (!merge->is_begun) report_begun(merge);
+      merge->is_begun = true;
+      TRY(check_cancelled(merge));
+      return plan(merge);
+    case PHASE_COPY: return copy_some(merge, budget);
+    case PHASE_COMMIT: return commit(merge);
+    case PHASE_SWITCH: switch_some(merge, budget); return BITCASK_OK;
+    case PHASE_DONE: break;
+    case PHASE_FAILED: break;
   }
-  while (merge->phase == PHASE_COPY) {
-    TRY(copy_next(merge));
-    if (atomic_load(&merge->bytes_done) - begun_at >= budget) return BITCASK_OK;
-    if (atomic_load_explicit(&merge->is_cancelled, memory_order_relaxed))
-      return status_fail(BITCASK_CANCELLED, "the merge was cancelled");
-  }
-  if (merge->phase == PHASE_COMMIT) return commit(merge);
-  if (merge->phase == PHASE_SWITCH) switch_some(merge, budget);
   return BITCASK_OK;
 }
 
-static void sleep_us(uint64_t us) {
-  struct timespec time = {(time_t)(us / 1000000u), (long)(us % 1000000u) * 1000};
-  nanosleep(&time, NULL);
+/* Once it is committed a merge goes on to its end, paused or not. */
+static bool may_rest(const struct bitcask_merge *merge) {
+  return merge->phase == PHASE_PLAN || merge->phase == PHASE_COPY || merge->phase == PHASE_COMMIT;
 }
 
-/* Wait until the bytes read so far are no more than the rate allows for the time passed. */
-static void keep_to_rate(const struct bitcask_merge *merge) {
-  enum { NAP_US = 50000 }; /* short, so that a cancel is heard */
-  if (merge->rate == 0) return;
-  struct disk *disk = merge->engine->disk;
-  double due_us = (double)atomic_load(&merge->bytes_done) * 1e6 / (double)merge->rate;
-  while (!atomic_load(&merge->is_cancelled)) {
-    double passed_us = (double)(disk->ops->monotonic_us(disk) - merge->started_us);
-    if (passed_us >= due_us) return;
-    double left = due_us - passed_us;
-    sleep_us(left > NAP_US ? NAP_US : (uint64_t)left + 1);
-  }
+static bool must_rest(struct bitcask_merge *merge) {
+  if (!may_rest(merge) || throttle_is_cancelled(&merge->throttle)) return false;
+  return throttle_is_paused(&merge->throttle) ||
+         throttle_delay(&merge->throttle, now_us(merge)) > 0;
 }
-
-enum { BUDGET_DEFAULT = 1 << 20, BUDGET_MIN = 4 << 10 };
 
 /* Steps of an eighth of a second at the most, where the rate is bounded. */
 static uint64_t default_budget(const struct bitcask_merge *merge) {
-  uint64_t budget = merge->rate / 8;
-  if (merge->rate == 0 || budget > BUDGET_DEFAULT) return BUDGET_DEFAULT;
+  uint64_t budget = merge->throttle.rate / 8;
+  if (merge->throttle.rate == 0 || budget > BUDGET_DEFAULT) return BUDGET_DEFAULT;
   return budget < BUDGET_MIN ? BUDGET_MIN : budget;
 }
 
@@ -566,29 +583,44 @@ static enum bitcask_status step(struct bitcask_merge *merge, uint64_t budget) {
   enum bitcask_status status = advance(merge, budget);
   if (status == BITCASK_NOSPACE && may_do_with_less && make_do(merge)) status = BITCASK_OK;
   if (status != BITCASK_OK) return fail(merge, status);
-  if (merge->phase == PHASE_DONE)
-    end_merge(merge);
-  else if (merge->phase == PHASE_COPY || merge->phase == PHASE_COMMIT)
-    keep_to_rate(merge);
+  if (merge->phase == PHASE_DONE) end_merge(merge);
+  return BITCASK_OK;
+}
+
+static enum bitcask_status check_unthreaded(struct bitcask_merge *merge) {
+  TRY(engine_check_process(merge->engine->process));
+  if (atomic_load(&merge->is_threaded))
+    return status_fail(BITCASK_INVALID, "the merge runs on a thread of its own");
   return BITCASK_OK;
 }
 
 enum bitcask_status bitcask_merge_step(struct bitcask_merge *merge, uint64_t budget,
                                        bool *finished) {
-  TRY(engine_check_process(merge->engine->process));
-  if (atomic_load(&merge->is_threaded))
-    return status_fail(BITCASK_INVALID, "the merge runs on a thread of its own");
-  enum bitcask_status status;
-  do {
-    status = step(merge, budget > 0 ? budget : default_budget(merge));
-  } while (status == BITCASK_OK && budget == 0 && !is_ended(merge));
+  TRY(check_unthreaded(merge));
+  enum bitcask_status status = BITCASK_OK;
+  if (budget > 0) {
+    if (!must_rest(merge)) status = step(merge, budget);
+  } else {
+    while (status == BITCASK_OK && !is_ended(merge)) {
+      if (may_rest(merge)) throttle_wait(&merge->throttle, merge->engine->disk);
+      status = step(merge, default_budget(merge));
+    }
+    if (status == BITCASK_OK) status = status_note_give(&merge->outcome);
+  }
   *finished = status == BITCASK_OK && is_ended(merge);
   return status;
+}
+
+enum bitcask_status bitcask_merge_rest(struct bitcask_merge *merge) {
+  TRY(check_unthreaded(merge));
+  if (may_rest(merge)) throttle_wait(&merge->throttle, merge->engine->disk);
+  return BITCASK_OK;
 }
 
 static void *run(void *context) {
   struct bitcask_merge *merge = context;
   while (!is_ended(merge)) {
+    if (may_rest(merge)) throttle_wait(&merge->throttle, merge->engine->disk);
     enum bitcask_status status = step(merge, default_budget(merge));
     if (status != BITCASK_OK && status != BITCASK_CANCELLED)
       engine_report_failure(merge->engine, status);
@@ -600,6 +632,11 @@ enum bitcask_status bitcask_merge_start(struct bitcask_merge *merge) {
   TRY(engine_check_process(merge->engine->process));
   if (atomic_exchange(&merge->is_threaded, true))
     return status_fail(BITCASK_INVALID, "the merge runs on a thread of its own already");
+  if (merge->engine->options.no_threads) {
+    run(merge);
+    atomic_store(&merge->is_threaded, false);
+    return BITCASK_OK;
+  }
   enum bitcask_status status = thread_start(&merge->thread, run, merge);
   if (status != BITCASK_OK) atomic_store(&merge->is_threaded, false);
   return status;
@@ -611,14 +648,18 @@ enum bitcask_status bitcask_merge_wait(struct bitcask_merge *merge) {
   return status_note_give(&merge->outcome);
 }
 
-void bitcask_merge_cancel(struct bitcask_merge *merge) {
-  atomic_store(&merge->is_cancelled, true);
+void bitcask_merge_cancel(struct bitcask_merge *merge) { throttle_cancel(&merge->throttle); }
+
+void bitcask_merge_pause(struct bitcask_merge *merge, bool is_paused) {
+  throttle_pause(&merge->throttle, is_paused);
 }
 
 void bitcask_merge_progress(struct bitcask_merge *merge, struct bitcask_merge_progress *out) {
   out->done = atomic_load(&merge->bytes_done);
   out->total = atomic_load(&merge->bytes_total);
   out->finished = atomic_load(&merge->is_finished);
+  out->paused = !out->finished && throttle_is_paused(&merge->throttle);
+  out->delay = out->finished ? 0 : (double)throttle_delay(&merge->throttle, now_us(merge)) / 1e6;
 }
 
 void bitcask_merge_report(struct bitcask_merge *merge, struct bitcask_merge_report *out) {
@@ -639,6 +680,7 @@ void bitcask_merge_close(struct bitcask_merge *merge) {
   tombstones_release(&merge->tombstones);
   memory_free(merge->inputs);
   moves_release(&merge->moves);
+  throttle_release(&merge->throttle);
   engine_unref(merge->engine);
   memory_free(merge);
 }

@@ -11,6 +11,7 @@
 local core = require "bitcask.core"
 local hash = require "bitcask.hash"
 local jobs = require "bitcask.job"
+local merging = require "bitcask.merging"
 local options = require "bitcask.options"
 local scenario = require "bitcask.scenario"
 local sim = require "bitcask.sim"
@@ -57,8 +58,8 @@ end
 --
 --   "recovered"   what opening did: seconds, records, segments, torn_bytes, orphans
 --   "sealed"      segment, bytes
---   "merging"     segments, bytes
---   "merged"      report, seconds
+--   "merging"     segments, bytes, reason
+--   "merged"      report, seconds, reason
 --   "corruption"  file, offset, bytes, message
 --   "error"       code, message: background work that failed
 --
@@ -87,12 +88,13 @@ local kinds = {
   { name = "changes", is_open = core.changes.is_open },
   { name = "transaction", is_open = transactions.is_open },
   { name = "job", is_open = jobs.is_open },
+  { name = "merging", is_open = merging.is_open },
 }
 
 --- What kind of handle a value is, as io.type tells of files.
 ---@param value any
 ---@return string|nil kind "store", "iterator", "snapshot", "batch", "changes", "transaction",
---- "job", or "closed store" and so on; nil for anything else
+--- "job", "merging", or "closed store" and so on; nil for anything else
 function bitcask.type(value)
   for _, kind in ipairs(kinds) do
     local is_open = kind.is_open(value)

@@ -33,6 +33,7 @@ local function begin_next(state, level)
   state.index = state.index + 1
   local merge, message, code = merging.open(state.db, state.plan, state.index, level + 1)
   if not merge then return fail(state, message, code) end
+  merge:pause(state.is_paused)
   local ok
   ok, message, code = merge:start()
   if not ok then
@@ -88,8 +89,8 @@ local methods = {}
 
 --- How far it is.
 ---@return table progress `done` and `total` (bytes read and to read by the merge under way),
---- `what`, `finished`, `merge` of `merges` (where in a plan of several). Raises on a closed
---- job.
+--- `what`, `finished`, `paused`, `delay` (seconds that the rate makes it rest just now),
+--- `merge` of `merges` (where in a plan of several). Raises on a closed job.
 function methods:progress()
   local state = check_open(self, "progress")
   poll(state)
@@ -97,16 +98,36 @@ function methods:progress()
   local progress = { merge = state.index, merges = #state.plan.queue, what = "merging" }
   local last = state.last_progress or { done = 0, total = 0 }
   progress.done, progress.total, progress.finished = last.done, last.total, true
+  progress.paused, progress.delay = false, 0.0
   return progress
 end
 
---- Wait until it is done. May be called again: the answer stays.
+local function set_paused(state, is_paused)
+  state.is_paused = is_paused
+  if state.merge then state.merge:pause(is_paused) end
+  return true
+end
+
+--- Let it rest, within a moment, until job:resume().
+---@return boolean ok true. Raises on a closed job.
+function methods:pause()
+  return set_paused(check_open(self, "pause"), true)
+end
+
+--- Let it go on after job:pause().
+---@return boolean ok true. Raises on a closed job.
+function methods:resume()
+  return set_paused(check_open(self, "resume"), false)
+end
+
+--- Wait until it is done; one that is paused goes on. May be called again: the answer stays.
 ---@return table|nil report as db:merge returns it, or nil
 ---@return string? message what went wrong
 ---@return string? code "cancelled" after job:cancel(), "io", "nospace", "corrupt", ...
 --- Raises on a closed job.
 function methods:wait()
   local state = check_open(self, "wait")
+  set_paused(state, false)
   while not is_finished(state) do
     if state.merge then finish_current(state) end
     go_on(state)
@@ -162,12 +183,10 @@ function jobs.is_open(value)
   return not is_closed(state)
 end
 
---- Start merging by a plan; see db:merge_async.
-function jobs.start(db, given, level)
-  local plan = merging.check(db, given, level + 1)
-  if plan.progress then error("a job has no progress function: ask job:progress()", level + 1) end
+--- Start merging by a checked plan; see db:merge_async.
+function jobs.start(db, plan, level)
   jobs.settle(db)
-  local state = { db = db, plan = plan, index = 0, reports = {} }
+  local state = { db = db, plan = plan, index = 0, reports = {}, is_paused = false }
   if #plan.queue > 0 then begin_next(state, level + 1) end
   if state.failure then return nil, state.failure.message, state.failure.code end
   local job = {}

@@ -1,12 +1,13 @@
 --- Merging by a plan, in the thread of the caller; bitcask.job does it in the background.
 
 local core = require "bitcask.core"
+local options = require "bitcask.options"
 local plans = require "bitcask.plan"
 
 local merging = {}
 
 -- A step reads about so much, bytes: short enough that progress moves.
-local step_size = 1 << 20
+local step_size = options.merging.step.default
 
 -- The figures of a report, which add up over several merges.
 local figures = {
@@ -33,13 +34,14 @@ end
 --- Check a plan against its store.
 ---@param db bitcask.store
 ---@param given? table as db:merge takes it
+---@param set table the options that may stand in it, of bitcask.options
 ---@param level integer whose mistake it is, as for error
 ---@return table plan as bitcask.plan has it, with the `queue` of merges in order; in it false
 --- stands for "whatever has anything to drop"
-function merging.check(db, given, level)
-  local plan = plans.check(given, level + 1)
+function merging.check(db, given, set, level)
+  local plan = plans.check(given, set, level + 1)
   local queue = plan.lists or { false }
-  if #queue > 1 then plans.check_against(queue, core.cask.segments(db), level + 1) end
+  if plan.lists then plans.check_against(queue, core.cask.segments(db), level + 1) end
   plan.queue = {}
   for _, ids in ipairs(queue) do
     if not ids or #ids > 0 then plan.queue[#plan.queue + 1] = ids end
@@ -54,19 +56,21 @@ end
 function merging.open(db, plan, index, level)
   local ids = plan.queue[index] or nil
   -- Through pcall, so that a mistake is raised where it was made and not here.
-  local ok, merge, message, code = pcall(core.merge.open, db, ids, plan.rate or 0)
+  local ok, merge, message, code = pcall(core.merge.open, db, ids, plan.rate or 0, plan.reason)
   if not ok then error(merge, level + 1) end
   return merge, message, code
 end
 
 --- How far a merge is, as progress functions and jobs tell it.
 function merging.progress_of(merge, plan, index)
-  local done, total, finished = merge:progress()
+  local done, total, finished, delay, paused = merge:progress()
   return {
-    done = done, total = total, what = "merging", finished = finished,
-    merge = index, merges = #plan.queue,
+    done = done, total = total, what = "merging", finished = finished, delay = delay,
+    paused = paused, merge = index, merges = #plan.queue,
   }
 end
+
+-- ---- All at once ---------------------------------------------------------------------
 
 -- With somebody to tell, and at a slow rate, in smaller steps.
 local function step_budget(plan)
@@ -80,6 +84,7 @@ local function run(db, plan, index, level)
   local budget = step_budget(plan)
   local finished, report
   repeat
+    merge:rest()
     finished, message, code = merge:step(budget)
     if finished == nil then return nil, message, code end
     if finished then report = merge:report() end
@@ -89,8 +94,7 @@ local function run(db, plan, index, level)
 end
 
 --- Merge by a plan and wait; see db:merge.
-function merging.now(db, given, level)
-  local plan = merging.check(db, given, level + 1)
+function merging.now(db, plan, level)
   local reports = {}
   for index = 1, #plan.queue do
     local report, message, code = run(db, plan, index, level + 1)
@@ -98,6 +102,92 @@ function merging.now(db, given, level)
     reports[index] = report
   end
   return merging.sum(reports, plan.reason)
+end
+
+-- ---- Step by step --------------------------------------------------------------------
+
+-- iterator -> its state; the iterator itself is empty, so that nobody can reach in.
+local states = setmetatable({}, { __mode = "k" })
+
+local function close_merge(state)
+  if state.merge then state.merge:close() end
+  state.merge = nil
+end
+
+-- The progress of a merge that is done: its report comes with it, and at the end of a plan
+-- of several that of all.
+local function conclude(state, progress)
+  state.reports[state.index] = state.merge:report()
+  progress.report = state.reports[state.index]
+  progress.finished = state.index == #state.plan.queue
+  if progress.finished then progress.report = merging.sum(state.reports, state.plan.reason) end
+  close_merge(state)
+end
+
+local function begin_next(state)
+  state.index = state.index + 1
+  local merge, message = merging.open(state.db, state.plan, state.index, 3)
+  if not merge then
+    state.closed = true
+    error(message, 3)
+  end
+  state.merge = merge
+end
+
+local function next_step(iterator)
+  local state = states[iterator]
+  if state.closed or not state.merge and state.index == #state.plan.queue then return nil end
+  if not state.merge then begin_next(state) end
+  local finished, message = state.merge:step(state.plan.step or step_size)
+  if finished == nil then
+    state.closed = true
+    close_merge(state)
+    error(message, 2)
+  end
+  local progress = merging.progress_of(state.merge, state.plan, state.index)
+  if finished then conclude(state, progress) end
+  return progress
+end
+
+local methods = {}
+
+--- Leave the merge: what is not committed is undone. Closing twice is harmless.
+---@return boolean ok true
+function methods:close()
+  local state = states[self]
+  if not state then error("bad self of 'close': a bitcask merging expected", 2) end
+  close_merge(state)
+  state.closed = true
+  return true
+end
+
+local metatable = {
+  __index = methods,
+  __name = "bitcask merging",
+  __metatable = "bitcask merging",
+  __call = next_step,
+  __close = methods.close,
+  __gc = methods.close,
+  __tostring = function(iterator)
+    local state = states[iterator]
+    return ("bitcask merging (%s)"):format(state and not state.closed and "open" or "closed")
+  end,
+}
+
+--- Merge by a plan in steps; see db:merging.
+function merging.steps(db, plan)
+  local iterator = {}
+  states[iterator] = { db = db, plan = plan, index = 0, reports = {} }
+  setmetatable(iterator, metatable)
+  return next_step, iterator, nil, iterator
+end
+
+--- Whether a value is such an iterator: true; false when it is a closed one, nil for
+-- anything else.
+function merging.is_open(value)
+  local state = states[value]
+  if not state then return nil end
+  return not state.closed
 end
 
 return merging

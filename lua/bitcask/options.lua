@@ -201,8 +201,9 @@ options.iterate = {
   },
 }
 
---- The options of db:merge, which may stand beside the list of a plan.
-options.merge = {
+--- What may stand beside the list of a plan, wherever it comes from: the options of
+-- db:merge_async, and of the plans of policies.
+options.plan = {
   segments = { default = nil, check = plan, sentence = "the plan, when not given as a list" },
   rate = {
     default = nil,
@@ -210,13 +211,42 @@ options.merge = {
     check = rate,
     sentence = "read at most so fast",
   },
-  reason = { default = nil, check = text, sentence = "why; comes back in the report" },
+  reason = {
+    default = nil,
+    check = text,
+    sentence = "why; comes back in the report and in events",
+  },
+}
+
+-- A set of options with others added.
+local function with(set, more)
+  local both = {}
+  for _, options_of_one in ipairs { set, more } do
+    for name, option in pairs(options_of_one) do
+      both[name] = option
+    end
+  end
+  return both
+end
+
+--- The options of db:merge.
+options.merge = with(options.plan, {
   progress = {
     default = nil,
     check = callable,
     sentence = "function(p) with p.done, p.total and p.what, called while it works",
   },
-}
+})
+
+--- The options of db:merging.
+options.merging = with(options.plan, {
+  step = {
+    default = 1 << 20,
+    unit = "bytes",
+    check = integer_between(1, 1 << 40),
+    sentence = "about so much is read in one step",
+  },
+})
 
 --- The names of a set of options, sorted.
 ---@param set table one of the tables of options above

@@ -8,6 +8,7 @@
 local core = require "bitcask.core"
 local jobs = require "bitcask.job"
 local merging = require "bitcask.merging"
+local options = require "bitcask.options"
 local transactions = require "bitcask.transaction"
 local walks = require "bitcask.walk"
 require "bitcask.batch" -- documents what batches answer to
@@ -293,8 +294,31 @@ end
 --- `progress` raises; the merge is then undone.
 function store:merge(plan)
   check_open(self)
+  local checked = merging.check(self, plan, options.merge, 2)
   jobs.settle(self)
-  return merging.now(self, plan, 1) -- 1: a tail call leaves no frame of this function
+  return merging.now(self, checked, 1) -- 1: a tail call leaves no frame of this function
+end
+
+--- Merge in bounded steps, for programs that have other things to do between them:
+--
+--   for p in db:merging { step = 2^20 } do coroutine.yield() end
+--
+-- Leaving the loop undoes what is not committed. No step waits: at a `rate`, one that comes
+-- too early does nothing, and `p.delay` tells when the next is due. The steps that begin and
+-- end a merge take longer than others: they walk what is in memory, and flush what was copied.
+---@param plan? table as for merge, with `step` (bytes, about 2^20 when left out), and without
+--- `progress`
+---@return function next gives a table: `done` and `total` (bytes read and to read by this
+--- merge), `what`, `finished`, `delay` (seconds), `merge` of `merges`; and `report` where a
+--- merge has ended, which is that of the whole plan in the last. Raises what fails, "busy" too
+---@return userdata iterator has `close`
+---@return nil
+---@return userdata closing
+function store:merging(plan)
+  check_open(self)
+  local checked = merging.check(self, plan, options.merging, 2)
+  jobs.settle(self)
+  return merging.steps(self, checked)
 end
 
 --- Start merging on a thread of the engine's. The job goes on even when it is dropped.
@@ -304,7 +328,7 @@ end
 ---@return string? code as for merge
 function store:merge_async(plan)
   check_open(self)
-  return jobs.start(self, plan, 1)
+  return jobs.start(self, merging.check(self, plan, options.plan, 2), 1)
 end
 
 return store

@@ -138,6 +138,11 @@ describe("misuse", function()
     raises(here, function() db:pairs { prefix = 1 } end)
     raises(here, function() db:merge { "1" } end)
     raises(here, function() db:merge { 99 } end)
+    raises(here, function() db:merge { "1" } end)
+    raises(here, function() db:merging { 99 } end)
+    raises(here, function() db:merging { "1" } end)
+    raises(here, function() db:merge_async { 99 } end)
+    raises(here, function() db:merge_async { "1" } end)
     raises(here, function() bitcask.open("x", { sycn = 1 }) end)
     raises(here, function() db:get(1) end)
     raises(here, function() db:put("a", "1", { ttl = 0 }) end)
@@ -159,8 +164,8 @@ describe("misuse", function()
     local others = { 1, "db", {}, print, io.stdout, coroutine.create(print), iterator, db:table() }
     local methods = getmetatable(db) and {
       "put", "get", "has", "delete", "stat", "get_many", "count", "pairs", "keys", "table",
-      "sync", "seal", "refresh", "segments", "stats", "merge", "merge_async", "batch", "snapshot",
-      "transaction", "changes", "close",
+      "sync", "seal", "refresh", "segments", "stats", "merge", "merge_async", "merging", "batch",
+      "snapshot", "transaction", "changes", "close",
     }
     for _, name in ipairs(methods) do
       for _, other in ipairs(others) do
@@ -279,13 +284,13 @@ describe("a handle", function()
     iterator:close()
     raises("attempt to use a closed iterator", next, iterator)
     job:close()
-    for _, name in ipairs { "progress", "wait", "cancel" } do
+    for _, name in ipairs { "progress", "wait", "cancel", "pause", "resume" } do
       raises("attempt to use a closed job", job[name], job)
     end
     db:close()
     for _, name in ipairs {
       "put", "get", "has", "delete", "stat", "count", "table", "sync", "seal", "refresh",
-      "segments", "stats", "merge", "merge_async",
+      "segments", "stats", "merge", "merge_async", "merging",
     } do
       raises("attempt to use a closed store", db[name], db, "a", "b")
     end

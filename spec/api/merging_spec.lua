@@ -223,6 +223,174 @@ describe("merging", function()
   end)
 end)
 
+describe("merging in steps", function()
+  local path, db, expected
+
+  before_each(function()
+    path, expected = scratch.path(), {}
+    db = assert(bitcask.open(path, { segment_size = 1 << 14 }))
+    for i = 1, 600 do
+      local key, value = "k" .. i % 100, ("v%d "):format(i):rep(20)
+      assert(db:put(key, value))
+      expected[key] = value
+    end
+    assert(db:seal() ~= nil)
+  end)
+
+  after_each(function()
+    db:close()
+    scratch.clean()
+  end)
+
+  it("does what a merge does, about so many bytes at a time", function()
+    local steps, done, last = 0, 0, nil
+    for p in db:merging { step = 4096 } do
+      assert.is_true(p.done - done <= 4096 + 1000)
+      steps, done, last = steps + 1, p.done, p
+      assert.is_true(p.done <= p.total)
+    end
+    assert.is_true(steps > 10)
+    assert.is_true(last.finished)
+    assert.equals(last.total, last.done)
+    assert.equals(500, last.report.records_dropped)
+    contents.check(db, expected)
+  end)
+
+  it("lets the loop read, write and yield", function()
+    local merge = coroutine.wrap(function()
+      for _ in db:merging { step = 2048 } do
+        coroutine.yield(true)
+      end
+    end)
+    local steps = 0
+    while merge() do
+      steps = steps + 1
+      local key = "k" .. steps % 100
+      assert.equals(expected[key], (db:get(key)))
+      assert(db:put(key, "new" .. steps))
+      expected[key] = "new" .. steps
+    end
+    assert.is_true(steps > 10)
+    contents.check(db, expected)
+    db:close()
+    db = assert(bitcask.open(path))
+    contents.check(db, expected)
+  end)
+
+  it("left at any step is undone, or done", function()
+    local steps = 0
+    for _ in db:merging { step = 8192 } do
+      steps = steps + 1
+    end
+    for leave_at = 1, steps do
+      db:close()
+      scratch.remove(path)
+      db = assert(bitcask.open(path, { segment_size = 1 << 14 }))
+      for i = 1, 600 do
+        assert(db:put("k" .. i % 100, ("v%d "):format(i):rep(20)))
+      end
+      assert(db:seal())
+      local before, at = contents.sealed(db), 0
+      for p in db:merging { step = 8192 } do
+        at = at + 1
+        if at == leave_at and not p.finished then break end
+      end
+      contents.check(db, expected)
+      local is_undone = #contents.sealed(db) == #before
+      assert.equals(leave_at < steps and is_undone, is_undone)
+      assert(db:merge())
+      contents.check(db, expected)
+    end
+  end)
+
+  it("abandoned in a coroutine ends with the coroutine", function()
+    local merge = coroutine.wrap(function()
+      for _ in db:merging { step = 1024 } do
+        coroutine.yield()
+      end
+    end)
+    merge()
+    assert.equals("busy", (select(3, db:merge())))
+    merge = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    assert(db:merge())
+    contents.check(db, expected)
+  end)
+
+  it("never waits for a rate: a step before its time does nothing, and says when", function()
+    local rounds, done = 0, nil
+    for p in db:merging { step = 4096, rate = 1 } do
+      rounds = rounds + 1
+      if p.delay > 0 then
+        assert.is_true(p.delay > 1000)
+        assert.equals(done or p.done, p.done)
+        done = p.done
+      end
+      if rounds == 100 then break end
+    end
+    assert.equals(100, rounds)
+    assert.is_true(done >= 4096)
+    contents.check(db, expected)
+  end)
+
+  it("takes a plan of several merges", function()
+    local sealed, ends = contents.sealed(db), {}
+    for p in db:merging { { sealed[1], sealed[2] }, { sealed[4] }, step = 1024, reason = "why" } do
+      assert.equals(2, p.merges)
+      if p.report then ends[#ends + 1] = p end
+    end
+    assert.equals(2, #ends)
+    assert.equals(2, ends[1].report.segments_in)
+    assert.is_false(ends[1].finished)
+    assert.is_true(ends[2].finished)
+    assert.equals(3, ends[2].report.segments_in)
+    assert.equals("why", ends[2].report.reason)
+    contents.check(db, expected)
+  end)
+
+  it("of an empty plan has no steps", function()
+    for _ in db:merging {} do
+      error "a step"
+    end
+  end)
+
+  it("raises what a merge would return", function()
+    local job <close> = assert(db:merge_async { rate = 1000 })
+    local ok, message = pcall(function()
+      for _ in db:merging() do
+        error "a step"
+      end
+    end)
+    assert.is_false(ok)
+    assert.matches("a merge is running", message)
+    job:cancel()
+  end)
+
+  it("is a handle like others", function()
+    local next, iterator = db:merging { step = 1024 }
+    assert.equals("merging", bitcask.type(iterator))
+    assert.matches("^bitcask merging %(open%)", tostring(iterator))
+    assert.is_table(next(iterator))
+    assert.is_true(iterator:close())
+    assert.is_true(iterator:close())
+    assert.is_nil(next(iterator))
+    assert.equals("closed merging", bitcask.type(iterator))
+    assert.matches("closed", tostring(iterator))
+    assert(db:merge())
+  end)
+
+  it("ends when its store is closed", function()
+    assert.has_error(function()
+      for _ in db:merging { step = 1024 } do
+        db:close()
+      end
+    end)
+    db = assert(bitcask.open(path))
+    contents.check(db, expected)
+  end)
+end)
+
 describe("a job", function()
   local path, db, expected
 
@@ -299,6 +467,42 @@ describe("a job", function()
     end
     assert.equals("cancelled", (select(3, job:wait())))
     assert.matches("done", tostring(job))
+  end)
+
+  it("paused rests until it goes on, or is cancelled, or waited for", function()
+    local job <close> = assert(db:merge_async { rate = 2^30, reason = "why" })
+    assert.is_true(job:pause())
+    local before = job:progress()
+    if not before.finished then assert.is_true(before.paused) end
+    assert.is_true(job:resume())
+    assert.is_false(job:progress().paused)
+    job:pause()
+    assert.equals("why", assert(job:wait()).reason)
+    assert.is_true(job:pause())
+    assert.is_false(job:progress().paused)
+    contents.check(db, expected)
+  end)
+
+  it("paused before it did much does no more, and hears a cancel", function()
+    local job <close> = assert(db:merge_async { rate = 4096 })
+    job:pause()
+    local progress = job:progress()
+    assert.is_true(progress.paused)
+    assert.is_false(progress.finished)
+    assert.equals("busy", (select(3, db:merge())))
+    job:cancel()
+    assert.equals("cancelled", (select(3, job:wait())))
+    assert(db:merge())
+    contents.check(db, expected)
+  end)
+
+  it("cancelled in a rest of hours ends at once", function()
+    local job <close> = assert(db:merge_async { rate = 0.001 })
+    while job:progress().delay == 0 do
+      os.execute "sleep 0.001"
+    end
+    job:cancel()
+    assert.equals("cancelled", (select(3, job:wait())))
   end)
 
   it("closed while it runs is cancelled", function()

@@ -3,7 +3,7 @@ local options = require "bitcask.options"
 
 describe("every option", function()
   for _, set_name in ipairs {
-    "open", "put", "delete", "transaction", "iterate", "merge",
+    "open", "put", "delete", "transaction", "iterate", "plan", "merge", "merging",
   } do
     for name, option in pairs(options[set_name]) do
       it(("%s's %s has a sentence, a check, a default"):format(set_name, name), function()
