@@ -13,10 +13,12 @@ MODULES := \
   disk/sim_fault disk/sim_history disk/sim_disk disk/sim \
   format/filename format/record format/header format/hint format/edit \
   store/guard store/segment store/hint_file store/keydir store/manifest \
-  engine/hash engine/event engine/worker engine/expiry engine/engine engine/publish \
-  engine/reserve engine/rotation engine/write engine/snapshot engine/tombstones \
-  engine/throttle engine/moves engine/outputs engine/merge engine/stops engine/iterator \
-  engine/load engine/recovery engine/read engine/view engine/batch engine/changes \
+  engine/hash engine/event engine/worker engine/expiry \
+  engine/engine engine/publish engine/reserve engine/rotation \
+  engine/write engine/batch engine/snapshot engine/tombstones \
+  engine/throttle engine/verdicts engine/moves engine/outputs \
+  engine/merge engine/stops engine/iterator engine/load \
+  engine/recovery engine/read engine/view engine/changes \
   engine/stats engine/opening engine/registry engine/cask
 BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bind/lua_hash \
   bind/lua_sim bind/lua_options bind/lua_cask bind/lua_access bind/lua_whole bind/lua_snapshot \

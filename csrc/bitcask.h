@@ -437,6 +437,8 @@ struct bitcask_merge_options {
   size_t segment_count;
   uint64_t rate;            /* bytes per second read at most; 0: no limit */
   const char *reason;       /* why, for the message of its events; may be NULL */
+  bool asks;                /* what is to become of each live record; without `segments` all
+                             * sealed segments are merged */
 };
 
 struct bitcask_merge_report {
@@ -449,6 +451,8 @@ struct bitcask_merge_report {
   uint64_t tombstones_kept;
   uint64_t tombstones_dropped;
   uint64_t segments_damaged; /* inputs left as they are, because of damage in them */
+  uint64_t keys_dropped;     /* that a filter wanted to go */
+  uint64_t keys_rewritten;
   double seconds;
 };
 
@@ -472,6 +476,29 @@ BITCASK_API enum bitcask_status bitcask_merge_open(struct bitcask *db,
  * is as it was. */
 BITCASK_API enum bitcask_status bitcask_merge_step(struct bitcask_merge *merge, uint64_t budget,
                                                    bool *finished);
+
+/* A live record of a merge that asks. The bytes are borrowed until it is answered. */
+struct bitcask_merge_question {
+  bitcask_bytes key;
+  bitcask_bytes value;
+  uint64_t version;
+  uint64_t expires; /* milliseconds since 1970; 0: never */
+  uint64_t segment; /* id of the one that it stands in */
+};
+
+enum bitcask_verdict { BITCASK_KEEP, BITCASK_DROP, BITCASK_REWRITE };
+
+/* After each step: does the merge wait for an answer? No step goes on before it is given. */
+BITCASK_API bool bitcask_merge_question(struct bitcask_merge *merge,
+                                        struct bitcask_merge_question *out);
+
+/* Say what becomes of the record: it is kept, its key is deleted, or gets `value` (and keeps
+ * the time at which it expires). Deletes and new values are written once every record was
+ * asked about, just before the merge is committed, each with a version of its own, and only
+ * where the key still has the version that was asked about. TOOLARGE: ask again. */
+BITCASK_API enum bitcask_status bitcask_merge_answer(struct bitcask_merge *merge,
+                                                     enum bitcask_verdict verdict,
+                                                     bitcask_bytes value);
 
 /* Wait until the rate lets the next step work, and while the merge is paused. */
 BITCASK_API enum bitcask_status bitcask_merge_rest(struct bitcask_merge *merge);

@@ -51,11 +51,12 @@ static const uint64_t *push_ids(lua_State *L, int arg, size_t *count) {
   return ids;
 }
 
-/* (store, list of ids or nil, bytes per second or 0, reason or nil) -> merge */
+/* (store, list of ids or nil, bytes per second or 0, reason or nil, whether it asks) -> merge */
 static int merge_open(lua_State *L) {
   struct lua_cask *cask = lua_cask_check(L, 1);
   struct bitcask_merge_options options = {.rate = (uint64_t)luaL_checkinteger(L, 3),
-                                          .reason = luaL_optstring(L, 4, NULL)};
+                                          .reason = luaL_optstring(L, 4, NULL),
+                                          .asks = lua_toboolean(L, 5)};
   if (!lua_isnoneornil(L, 2)) options.segments = push_ids(L, 2, &options.segment_count);
   struct lua_merge *self = push_closed_merge(L, 1);
 
@@ -82,11 +83,42 @@ static int merge_step(lua_State *L) {
   return lua_cask_results(L, self->child.cask, 1);
 }
 
+/* (merge) -> key, value, version, seconds since 1970 or nil, segment; nothing: it has not asked */
+static int merge_question(lua_State *L) {
+  struct lua_merge *self = check_open(L);
+  struct bitcask_merge_question question;
+  if (!bitcask_merge_question(self->merge, &question)) return 0;
+  lua_result_push_bytes(L, question.key);
+  lua_result_push_bytes(L, question.value);
+  lua_pushinteger(L, (lua_Integer)question.version);
+  if (question.expires > 0)
+    lua_pushnumber(L, (lua_Number)question.expires / 1000);
+  else
+    lua_pushnil(L);
+  lua_pushinteger(L, (lua_Integer)question.segment);
+  return 5;
+}
+
 /* true, or the failure. */
 static int done(lua_State *L, struct lua_merge *self, enum bitcask_status status) {
   if (status != BITCASK_OK) return lua_cask_failure(L, self->child.cask, status);
   lua_pushboolean(L, true);
   return lua_cask_results(L, self->child.cask, 1);
+}
+
+/* (merge, true, false or the new value) */
+static int merge_answer(lua_State *L) {
+  struct lua_merge *self = check_open(L);
+  bitcask_bytes value = {NULL, 0};
+  enum bitcask_verdict verdict = BITCASK_REWRITE;
+  if (lua_isboolean(L, 2))
+    verdict = lua_toboolean(L, 2) ? BITCASK_KEEP : BITCASK_DROP;
+  else
+    value = lua_result_check_bytes(L, 2);
+  lua_child_enter(L, &self->child);
+  enum bitcask_status status = bitcask_merge_answer(self->merge, verdict, value);
+  lua_child_leave(&self->child);
+  return done(L, self, status);
 }
 
 static int merge_start(lua_State *L) {
@@ -184,6 +216,8 @@ void lua_merge_register(lua_State *L) {
   static const luaL_Reg methods[] = {{"step", merge_step},
                                      {"start", merge_start},
                                      {"wait", merge_wait},
+                                     {"question", merge_question},
+                                     {"answer", merge_answer},
                                      {"rest", merge_rest},
                                      {"cancel", merge_cancel},
                                      {"pause", merge_pause},

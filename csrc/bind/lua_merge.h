@@ -6,8 +6,8 @@
 
 #include <lua.h>
 
-/* Push the table of functions: open. What it returns has step, rest, start, wait, cancel, pause,
- * progress, report, close and is_open. */
+/* Push the table of functions: open. What it returns has step, question, answer, rest, start, wait,
+ * cancel, pause, progress, report, close and is_open. */
 void lua_merge_register(lua_State *L);
 
 #endif

@@ -57,7 +57,7 @@ void lua_result_push_stat(lua_State *L, const struct bitcask_stat *stat) {
 }
 
 void lua_result_push_report(lua_State *L, const struct bitcask_merge_report *report) {
-  lua_createtable(L, 0, 10);
+  lua_createtable(L, 0, 12);
   lua_result_set_integer(L, "segments_in", report->segments_in);
   lua_result_set_integer(L, "segments_out", report->segments_out);
   lua_result_set_integer(L, "bytes_read", report->bytes_read);
@@ -67,6 +67,8 @@ void lua_result_push_report(lua_State *L, const struct bitcask_merge_report *rep
   lua_result_set_integer(L, "tombstones_kept", report->tombstones_kept);
   lua_result_set_integer(L, "tombstones_dropped", report->tombstones_dropped);
   lua_result_set_integer(L, "segments_damaged", report->segments_damaged);
+  lua_result_set_integer(L, "keys_dropped", report->keys_dropped);
+  lua_result_set_integer(L, "keys_rewritten", report->keys_rewritten);
   lua_result_set_number(L, "seconds", report->seconds);
 }
 

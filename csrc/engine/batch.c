@@ -149,9 +149,11 @@ enum bitcask_status batch_commit(struct engine *engine, const struct bitcask_bat
     resolve(batch, requests, expectations);
     /* A batch of one costs no more than a put. */
     bool is_single = count == 1 && expected_count == 0 && !requests[0].is_delete;
-    status = is_single ? engine_write(engine, requests, version)
+    struct write_outcome outcome = {0};
+    status = is_single ? engine_write(engine, requests, &outcome.version)
                        : engine_write_group(engine, requests, count, expectations,
-                                            expected_count, version);
+                                            expected_count, &outcome);
+    if (status == BITCASK_OK && version != NULL) *version = outcome.version;
   }
   memory_free(requests);
   memory_free(expectations);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/batch.h"
 #include "engine/moves.h"
 #include "engine/outputs.h"
 #include "engine/publish.h"
@@ -11,6 +12,7 @@
 #include "engine/rotation.h"
 #include "engine/throttle.h"
 #include "engine/tombstones.h"
+#include "engine/verdicts.h"
 #include "format/filename.h"
 
 /* An input, with the moves of its records. */
@@ -19,7 +21,15 @@ struct input {
   struct moves_range moves;
 };
 
-enum phase { PHASE_PLAN, PHASE_COPY, PHASE_COMMIT, PHASE_SWITCH, PHASE_DONE, PHASE_FAILED };
+enum phase {
+  PHASE_PLAN,
+  PHASE_COPY,
+  PHASE_CARRY_OUT, /* what a filter said */
+  PHASE_COMMIT,
+  PHASE_SWITCH,
+  PHASE_DONE,
+  PHASE_FAILED
+};
 
 struct bitcask_merge {
   struct engine *engine;
@@ -42,6 +52,9 @@ struct bitcask_merge {
   size_t next_move;
   struct segment_scan scan;
   bool is_scanning;
+  bool asks;      /* somebody is to say what becomes of each live record */
+  bool is_asking; /* of the record that the scan stands at */
+  struct verdicts verdicts;
 
   /* switch */
   size_t switched;
@@ -85,6 +98,13 @@ static enum bitcask_status check_plan(struct engine *engine,
   return BITCASK_OK;
 }
 
+/* Without a plan: what has anything to drop; with a filter nobody knows what has. */
+static bool is_chosen(const struct bitcask_merge_options *options, const struct segment *segment) {
+  if (options->segments != NULL) return is_named(options, segment->facts.id);
+  if (options->asks) return !atomic_load(&segment->is_damaged);
+  return has_anything_to_drop(segment);
+}
+
 static enum bitcask_status choose_inputs(struct engine *engine, struct bitcask_merge *merge,
                                          const struct bitcask_merge_options *options)
     REQUIRES(engine->set_lock) {
@@ -93,9 +113,7 @@ static enum bitcask_status choose_inputs(struct engine *engine, struct bitcask_m
   uint64_t total = 0;
   for (size_t i = 0; i < engine->sealed_count; i++) {
     struct segment *segment = engine->sealed[i];
-    bool is_chosen = options->segments != NULL ? is_named(options, segment->facts.id)
-                                               : has_anything_to_drop(segment);
-    if (!is_chosen) continue;
+    if (!is_chosen(options, segment)) continue;
     merge->inputs[merge->input_count++].segment = segment_ref(segment);
     total += segment->facts.length - HEADER_SIZE;
   }
@@ -110,6 +128,7 @@ enum bitcask_status merge_open(struct engine *engine, const struct bitcask_merge
   struct bitcask_merge *merge = memory_zeroed(1, sizeof *merge);
   if (merge == NULL) return BITCASK_NOMEMORY;
   merge->engine = merge->outputs.engine = engine;
+  merge->asks = options->asks;
   if (options->reason != NULL)
     snprintf(merge->reason, sizeof merge->reason, "%s", options->reason);
   mutex_lock(&engine->set_lock);
@@ -256,6 +275,33 @@ static enum bitcask_status leave_tombstone(struct bitcask_merge *merge) {
   return keep_tombstone(merge, &tombstone);
 }
 
+static enum bitcask_status copy_record(struct bitcask_merge *merge, struct move *move) {
+  struct segment *into = NULL;
+  uint64_t offset = 0;
+  TRY(outputs_append(&merge->outputs, &merge->scan.record, &into, &offset));
+  move->to = place_make(into->slot, offset, move->from & PLACE_EXPIRES);
+  engine_count_live(into, move->size);
+  merge->next_move++;
+  merge->report.records_kept++;
+  return BITCASK_OK;
+}
+
+/* Does the entry still lead there? A look that others have moved entries under is begun anew. */
+static bool is_still_live(const struct bitcask_merge *merge, const struct move *move) {
+  struct keydir_matches matches;
+  uint64_t stamp = 0;
+  if (engine_has_expired(merge->engine, &merge->scan.record)) return false;
+  for (unsigned first = 0;; first += KEYDIR_MATCHES) {
+    keydir_find(merge->engine->keydir, move->hash, first, &matches);
+    if (first == 0) stamp = matches.stamp;
+    for (unsigned i = 0; i < matches.count; i++)
+      if (matches.entries[i].at == move->from) return true;
+    if (matches.more) continue;
+    if (first == 0 || matches.stamp == stamp) return false;
+    first = (unsigned)-KEYDIR_MATCHES;
+  }
+}
+
 static enum bitcask_status handle_put(struct bitcask_merge *merge) {
   const struct input *input = &merge->inputs[merge->current_input];
   bool is_last = merge->next_move == input->moves.end;
@@ -264,13 +310,41 @@ static enum bitcask_status handle_put(struct bitcask_merge *merge) {
     drop_record(merge, &merge->report.records_dropped);
     return leave_tombstone(merge);
   }
-  struct segment *into = NULL;
-  uint64_t offset = 0;
-  TRY(outputs_append(&merge->outputs, &merge->scan.record, &into, &offset));
-  move->to = place_make(into->slot, offset, move->from & PLACE_EXPIRES);
-  engine_count_live(into, move->size);
+  /* What was written again since the plan is copied in vain, and asked about by nobody. */
+  merge->is_asking = merge->asks && is_still_live(merge, move);
+  return merge->is_asking ? BITCASK_OK : copy_record(merge, move);
+}
+
+/* ---- Copy: what a filter says ---- */
+
+/* The record is not copied: what takes its place is written before the merge is committed. */
+static enum bitcask_status replace_record(struct bitcask_merge *merge, const bitcask_bytes *value) {
+  const struct record *record = &merge->scan.record;
+  TRY(value == NULL ? verdicts_add_drop(&merge->verdicts, record)
+                    : verdicts_add_rewrite(&merge->verdicts, record, *value));
   merge->next_move++;
-  merge->report.records_kept++;
+  drop_record(merge, &merge->report.records_dropped);
+  return leave_tombstone(merge);
+}
+
+static enum bitcask_status answer(struct bitcask_merge *merge, enum bitcask_verdict verdict,
+                                  bitcask_bytes value) {
+  merge->is_asking = false;
+  bool is_same = verdict == BITCASK_REWRITE && bytes_equal(value, merge->scan.record.value);
+  if (verdict == BITCASK_KEEP || is_same)
+    return copy_record(merge, &merge->moves.items[merge->next_move]);
+  return replace_record(merge, verdict == BITCASK_DROP ? NULL : &value);
+}
+
+/* Begin again: what was said will be said again. */
+static void forget_answers(struct bitcask_merge *merge) {
+  merge->is_asking = false;
+  verdicts_clear(&merge->verdicts);
+}
+
+static enum bitcask_status carry_out(struct bitcask_merge *merge, uint64_t budget) {
+  TRY(verdicts_carry_out(&merge->verdicts, merge->engine, budget));
+  if (verdicts_are_done(&merge->verdicts)) merge->phase = PHASE_COMMIT;
   return BITCASK_OK;
 }
 
@@ -290,6 +364,7 @@ static enum bitcask_status leave_out_damaged(struct bitcask_merge *merge) {
   segment_scan_release(&merge->scan);
   merge->is_scanning = false;
   merge->report.segments_damaged++;
+  forget_answers(merge);
   merge->phase = PHASE_PLAN;
   return BITCASK_OK;
 }
@@ -315,6 +390,7 @@ static bool make_do(struct bitcask_merge *merge) {
     atomic_fetch_sub(&merge->bytes_total, segment->facts.length - HEADER_SIZE);
     segment_unref(segment);
   }
+  forget_answers(merge);
   merge->phase = PHASE_PLAN;
   return true;
 }
@@ -338,7 +414,7 @@ static enum bitcask_status end_input(struct bitcask_merge *merge) {
 
 static enum bitcask_status copy_next(struct bitcask_merge *merge) {
   if (merge->current_input == merge->input_count) {
-    merge->phase = PHASE_COMMIT;
+    merge->phase = PHASE_CARRY_OUT;
     return BITCASK_OK;
   }
   if (!merge->is_scanning) begin_input(merge);
@@ -419,8 +495,18 @@ static void forget_needed(struct engine *engine) {
   mutex_unlock(&engine->set_lock);
 }
 
+/* What was not copied has been written anew, or has expired in this very moment. */
+static void drop_entry(struct bitcask_merge *merge, const struct move *move) {
+  struct engine *engine = merge->engine;
+  mutex_lock(&engine->write_lock);
+  keydir_remove(engine->keydir, move->hash, move->from, NULL);
+  mutex_unlock(&engine->write_lock);
+}
+
 static void switch_entry(struct bitcask_merge *merge, const struct move *move) {
-  if (!keydir_replace(merge->engine->keydir, move->hash, move->from, move->to, move->size, NULL))
+  if (move->to == 0)
+    drop_entry(merge, move);
+  else if (!keydir_replace(merge->engine->keydir, move->hash, move->from, move->to, move->size, NULL))
     engine_count_dead(engine_segment(merge->engine, move->to), move->size);
 }
 
@@ -486,6 +572,8 @@ static void switch_some(struct bitcask_merge *merge, uint64_t budget) {
   if (merge->switched == 0) {
     merge->report.segments_out = merge->outputs.count;
     merge->report.bytes_written = merge->outputs.bytes;
+    merge->report.keys_dropped = merge->verdicts.keys_dropped;
+    merge->report.keys_rewritten = merge->verdicts.keys_rewritten;
     forget_needed(merge->engine);
     outputs_adopt(&merge->outputs);
   }
@@ -532,7 +620,7 @@ static uint64_t now_us(const struct bitcask_merge *merge) {
 static enum bitcask_status copy_some(struct bitcask_merge *merge, uint64_t budget) {
   uint64_t begun_at = merge->report.bytes_read;
   enum bitcask_status status = BITCASK_OK;
-  while (status == BITCASK_OK && merge->phase == PHASE_COPY &&
+  while (status == BITCASK_OK && merge->phase == PHASE_COPY && !merge->is_asking &&
          merge->report.bytes_read - begun_at < budget) {
     status = copy_next(merge);
     if (status == BITCASK_OK) status = check_cancelled(merge);
@@ -550,6 +638,7 @@ static enum bitcask_status advance(struct bitcask_merge *merge, uint64_t budget)
       TRY(check_cancelled(merge));
       return plan(merge);
     case PHASE_COPY: return copy_some(merge, budget);
+    case PHASE_CARRY_OUT: TRY(check_cancelled(merge)); return carry_out(merge, budget);
     case PHASE_COMMIT: return commit(merge);
     case PHASE_SWITCH: switch_some(merge, budget); return BITCASK_OK;
     case PHASE_DONE: break;
@@ -560,7 +649,7 @@ static enum bitcask_status advance(struct bitcask_merge *merge, uint64_t budget)
 
 /* Once it is committed a merge goes on to its end, paused or not. */
 static bool may_rest(const struct bitcask_merge *merge) {
-  return merge->phase == PHASE_PLAN || merge->phase == PHASE_COPY || merge->phase == PHASE_COMMIT;
+  return merge->phase < PHASE_SWITCH;
 }
 
 static bool must_rest(struct bitcask_merge *merge) {
@@ -576,15 +665,23 @@ static uint64_t default_budget(const struct bitcask_merge *merge) {
   return budget < BUDGET_MIN ? BUDGET_MIN : budget;
 }
 
-static enum bitcask_status step(struct bitcask_merge *merge, uint64_t budget) {
-  if (merge->phase == PHASE_FAILED) return status_note_give(&merge->outcome);
-  if (merge->phase == PHASE_DONE) return BITCASK_OK;
-  bool may_do_with_less = merge->phase == PHASE_COPY || merge->phase == PHASE_COMMIT;
-  enum bitcask_status status = advance(merge, budget);
+/* What a step or an answer comes to. */
+static enum bitcask_status settle(struct bitcask_merge *merge, enum phase before,
+                                  enum bitcask_status status) {
+  bool may_do_with_less = before == PHASE_COPY || before == PHASE_COMMIT;
   if (status == BITCASK_NOSPACE && may_do_with_less && make_do(merge)) status = BITCASK_OK;
   if (status != BITCASK_OK) return fail(merge, status);
   if (merge->phase == PHASE_DONE) end_merge(merge);
   return BITCASK_OK;
+}
+
+static enum bitcask_status step(struct bitcask_merge *merge, uint64_t budget) {
+  enum phase before = merge->phase;
+  if (before == PHASE_FAILED) return status_note_give(&merge->outcome);
+  if (before == PHASE_DONE) return BITCASK_OK;
+  if (merge->is_asking)
+    return status_fail(BITCASK_INVALID, "the merge waits for what is to become of a record");
+  return settle(merge, before, advance(merge, budget));
 }
 
 static enum bitcask_status check_unthreaded(struct bitcask_merge *merge) {
@@ -601,7 +698,7 @@ enum bitcask_status bitcask_merge_step(struct bitcask_merge *merge, uint64_t bud
   if (budget > 0) {
     if (!must_rest(merge)) status = step(merge, budget);
   } else {
-    while (status == BITCASK_OK && !is_ended(merge)) {
+    while (status == BITCASK_OK && !is_ended(merge) && !merge->is_asking) {
       if (may_rest(merge)) throttle_wait(&merge->throttle, merge->engine->disk);
       status = step(merge, default_budget(merge));
     }
@@ -609,6 +706,27 @@ enum bitcask_status bitcask_merge_step(struct bitcask_merge *merge, uint64_t bud
   }
   *finished = status == BITCASK_OK && is_ended(merge);
   return status;
+}
+
+bool bitcask_merge_question(struct bitcask_merge *merge, struct bitcask_merge_question *out) {
+  if (check_unthreaded(merge) != BITCASK_OK || is_ended(merge) || !merge->is_asking) return false;
+  const struct record *record = &merge->scan.record;
+  *out = (struct bitcask_merge_question){
+      .key = record->key,
+      .value = record->value,
+      .version = record->version,
+      .expires = record->expires,
+      .segment = merge->inputs[merge->current_input].segment->facts.id};
+  return true;
+}
+
+enum bitcask_status bitcask_merge_answer(struct bitcask_merge *merge, enum bitcask_verdict verdict,
+                                         bitcask_bytes value) {
+  TRY(check_unthreaded(merge));
+  if (merge->phase == PHASE_FAILED) return status_note_give(&merge->outcome);
+  if (!merge->is_asking) return status_fail(BITCASK_INVALID, "the merge has asked nothing");
+  TRY(batch_check_sizes(merge->scan.record.key, value));
+  return settle(merge, merge->phase, answer(merge, verdict, value));
 }
 
 enum bitcask_status bitcask_merge_rest(struct bitcask_merge *merge) {
@@ -630,6 +748,8 @@ static void *run(void *context) {
 
 enum bitcask_status bitcask_merge_start(struct bitcask_merge *merge) {
   TRY(engine_check_process(merge->engine->process));
+  if (merge->asks)
+    return status_fail(BITCASK_INVALID, "a merge with a filter has no thread of its own");
   if (atomic_exchange(&merge->is_threaded, true))
     return status_fail(BITCASK_INVALID, "the merge runs on a thread of its own already");
   if (merge->engine->options.no_threads) {
@@ -680,6 +800,7 @@ void bitcask_merge_close(struct bitcask_merge *merge) {
   tombstones_release(&merge->tombstones);
   memory_free(merge->inputs);
   moves_release(&merge->moves);
+  verdicts_clear(&merge->verdicts);
   throttle_release(&merge->throttle);
   engine_unref(merge->engine);
   memory_free(merge);

@@ -84,7 +84,8 @@ static enum bitcask_status prepare(struct engine *engine, const struct write_req
     record->flags = RECORD_TOMBSTONE;
   } else {
     record->value = request->value;
-    record->expires = expires_at(engine, request->ttl_ms);
+    record->expires = request->expires > 0 ? request->expires
+                                            : expires_at(engine, request->ttl_ms);
     if (record->expires > 0) record->flags = RECORD_EXPIRES;
   }
   record->value_check = record_value_check(record->value);
@@ -276,9 +277,23 @@ static enum bitcask_status check_conditions(struct engine *engine,
                                             const struct write *prepared, size_t count)
     REQUIRES(engine->write_lock) {
   for (size_t i = 0; i < count; i++)
-    if (requests[i].condition.is_set)
+    if (requests[i].condition.is_set && !requests[i].condition.is_optional)
       TRY(check_version(engine, requests[i].key, prepared[i].pending.hash,
                         requests[i].condition.version));
+  return BITCASK_OK;
+}
+
+/* One that is left out has nothing to delete, or an optional condition that does not hold. */
+static enum bitcask_status add_if_wanted(struct engine *engine, struct group *group,
+                                         const struct write_request *request,
+                                         const struct write *prepared)
+    REQUIRES(engine->write_lock) {
+  if (request->condition.is_set && request->condition.is_optional) {
+    uint64_t version = 0;
+    TRY(current_version(engine, request->key, prepared->pending.hash, &version));
+    if (version != request->condition.version) return BITCASK_OK;
+  }
+  if (!request->is_delete || is_there(engine, group, prepared)) add_to_group(group, prepared);
   return BITCASK_OK;
 }
 
@@ -306,8 +321,7 @@ static enum bitcask_status write_group_locked(struct engine *engine,
   TRY(check_expected(engine, expected, hashes, expected_count));
   TRY(check_conditions(engine, requests, prepared, count));
   for (size_t i = 0; i < count; i++)
-    if (!requests[i].is_delete || is_there(engine, group, &prepared[i]))
-      add_to_group(group, &prepared[i]);
+    TRY(add_if_wanted(engine, group, &requests[i], &prepared[i]));
   *version = engine->published_version;
   if (group->count == 0) return BITCASK_OK;
   TRY(append_and_publish(engine, group));
@@ -317,7 +331,7 @@ static enum bitcask_status write_group_locked(struct engine *engine,
 
 enum bitcask_status engine_write_group(struct engine *engine, const struct write_request *requests,
                                        size_t count, const struct write_expectation *expected,
-                                       size_t expected_count, uint64_t *version) {
+                                       size_t expected_count, struct write_outcome *outcome) {
   TRY(engine_check_writable(engine));
   struct write *prepared = memory_zeroed(count, sizeof *prepared);
   uint64_t *hashes = memory_zeroed(expected_count, sizeof *hashes);
@@ -338,7 +352,7 @@ enum bitcask_status engine_write_group(struct engine *engine, const struct write
   }
   if (status == BITCASK_OK && group.count > 0 && is_flushed_first(engine))
     status = finish_durably(engine, &group);
-  if (status == BITCASK_OK && version != NULL) *version = written;
+  if (status == BITCASK_OK) *outcome = (struct write_outcome){written, group.count};
   memory_free(prepared);
   memory_free(hashes);
   memory_free(group.writes);

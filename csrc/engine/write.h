@@ -17,6 +17,7 @@
 /* A condition on the version that a key has when the write happens. */
 struct write_condition {
   bool is_set;
+  bool is_optional; /* of a group: where it does not hold this one is left out, and no more */
   uint64_t version; /* 0: there is no such key */
 };
 
@@ -24,6 +25,7 @@ struct write_request {
   bitcask_bytes key;
   bitcask_bytes value;
   uint64_t ttl_ms; /* as in struct bitcask_write_options */
+  uint64_t expires; /* not 0: milliseconds since 1970, whatever ttl_ms says */
   bool is_delete;
   struct write_condition condition;
 };
@@ -39,10 +41,14 @@ struct write_expectation {
 enum bitcask_status engine_write(struct engine *engine, const struct write_request *request,
                                  uint64_t *version);
 
-/* All of them as one. Deletes of keys that are not there are left out. *version gets the
- * version of the last write, or the newest published one where nothing was to be written. */
+struct write_outcome {
+  uint64_t version; /* of the last write, or the newest published where there was none */
+  size_t count;     /* of the writes, without those that were left out */
+};
+
+/* All of them as one. Deletes of keys that are not there are left out. */
 enum bitcask_status engine_write_group(struct engine *engine, const struct write_request *requests,
                                        size_t count, const struct write_expectation *expected,
-                                       size_t expected_count, uint64_t *version);
+                                       size_t expected_count, struct write_outcome *outcome);
 
 #endif

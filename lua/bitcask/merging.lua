@@ -12,7 +12,8 @@ local step_size = options.merging.step.default
 -- The figures of a report, which add up over several merges.
 local figures = {
   "segments_in", "segments_out", "bytes_read", "bytes_written", "records_kept",
-  "records_dropped", "tombstones_kept", "tombstones_dropped", "segments_damaged", "seconds",
+  "records_dropped", "tombstones_kept", "tombstones_dropped", "segments_damaged",
+  "keys_dropped", "keys_rewritten", "seconds",
 }
 
 --- One report for a whole plan: the report itself of one merge, the sum of several.
@@ -56,7 +57,8 @@ end
 function merging.open(db, plan, index, level)
   local ids = plan.queue[index] or nil
   -- Through pcall, so that a mistake is raised where it was made and not here.
-  local ok, merge, message, code = pcall(core.merge.open, db, ids, plan.rate or 0, plan.reason)
+  local ok, merge, message, code = pcall(core.merge.open, db, ids, plan.rate or 0, plan.reason,
+    plan.filter ~= nil)
   if not ok then error(merge, level + 1) end
   return merge, message, code
 end
@@ -68,6 +70,32 @@ function merging.progress_of(merge, plan, index)
     done = done, total = total, what = "merging", finished = finished, delay = delay,
     paused = paused, merge = index, merges = #plan.queue,
   }
+end
+
+-- Ask the filter what the merge asks. True: it was answered; false: nothing was asked.
+local function answer(merge, filter)
+  local key, value, version, expires, segment = merge:question()
+  if not key then return false end
+  local verdict = filter(key, value, { version = version, expires = expires, segment = segment })
+  if type(verdict) ~= "boolean" and type(verdict) ~= "string" then
+    error(("the filter returned a %s; it should be true (keep), false (delete) or a string "
+      .. "(the new value)"):format(type(verdict)), 0)
+  end
+  return merge:answer(verdict)
+end
+
+-- A step of the merge, with all that its filter has to say meanwhile.
+local function step(merge, plan, budget)
+  local begun_at = merge:progress()
+  while true do
+    local finished, message, code = merge:step(budget)
+    if finished == nil or not plan.filter then return finished, message, code end
+    local answered
+    answered, message, code = answer(merge, plan.filter)
+    if answered == nil then return nil, message, code end
+    if not answered then return finished end
+    if budget > 0 and merge:progress() - begun_at >= budget then return false end
+  end
 end
 
 -- ---- All at once ---------------------------------------------------------------------
@@ -85,7 +113,7 @@ local function run(db, plan, index, level)
   local finished, report
   repeat
     merge:rest()
-    finished, message, code = merge:step(budget)
+    finished, message, code = step(merge, plan, budget)
     if finished == nil then return nil, message, code end
     if finished then report = merge:report() end
     if plan.progress then plan.progress(merging.progress_of(merge, plan, index)) end
@@ -138,11 +166,12 @@ local function next_step(iterator)
   local state = states[iterator]
   if state.closed or not state.merge and state.index == #state.plan.queue then return nil end
   if not state.merge then begin_next(state) end
-  local finished, message = state.merge:step(state.plan.step or step_size)
-  if finished == nil then
+  local is_fine, finished, message = pcall(step, state.merge, state.plan,
+    state.plan.step or step_size)
+  if not is_fine or finished == nil then
     state.closed = true
     close_merge(state)
-    error(message, 2)
+    error(is_fine and message or finished, is_fine and 2 or 0)
   end
   local progress = merging.progress_of(state.merge, state.plan, state.index)
   if finished then conclude(state, progress) end

@@ -229,8 +229,16 @@ local function with(set, more)
   return both
 end
 
+local filter = {
+  default = nil,
+  check = callable,
+  sentence = "function(key, value, info), which says of each live record whether to keep it "
+    .. "(true), to delete its key (false), or its new value",
+}
+
 --- The options of db:merge.
 options.merge = with(options.plan, {
+  filter = filter,
   progress = {
     default = nil,
     check = callable,
@@ -240,6 +248,7 @@ options.merge = with(options.plan, {
 
 --- The options of db:merging.
 options.merging = with(options.plan, {
+  filter = filter,
   step = {
     default = 1 << 20,
     unit = "bytes",

@@ -284,14 +284,22 @@ end
 ---@param plan? table a list of ids of sealed segments (one merge), or a list of such lists
 --- (several, one after the other); beside the list, or alone: `segments` (the same list),
 --- `rate` (bytes per second), `reason` (text), `progress` (function(p), with `p.done`,
---- `p.total`, `p.what`). nil: every sealed segment with anything to drop; {}: nothing
+--- `p.total`, `p.what`), `filter`. nil: every sealed segment with anything to drop, and with a
+--- filter every one; {}: nothing. The filter is a function(key, value, info) with
+--- `info.version`, `info.expires` (seconds since 1970, or nil) and `info.segment`. It is
+--- called once for each live record of these segments, and returns true (keep), false (delete
+--- the key) or a string (its new value). It may call the store, and yield; it may be asked
+--- again about a record, where a merge has to begin again, so it should do nothing else that
+--- cannot be done twice. What it says is written, as deletes and puts with versions of their
+--- own, when all was asked: a key that was written meanwhile stays as it was written
 ---@return table|nil report `segments_in`, `segments_out`, `bytes_read`, `bytes_written`,
 --- `records_kept`, `records_dropped`, `tombstones_kept`, `tombstones_dropped`,
---- `segments_damaged`, `seconds`; of several merges the sum, and each in `merges`
+--- `segments_damaged`, `keys_dropped` and `keys_rewritten` (by the filter), `seconds`; of
+--- several merges the sum, and each in `merges`
 ---@return string? message of several merges, those before are committed
 ---@return string? code "busy", "readonly", "io", "nospace", "corrupt", "stopped"
 --- Raises where the plan names segments that are not there or not sealed, and what
---- `progress` raises; the merge is then undone.
+--- `progress` and `filter` raise; the merge is then undone.
 function store:merge(plan)
   check_open(self)
   local checked = merging.check(self, plan, options.merge, 2)
@@ -322,7 +330,7 @@ function store:merging(plan)
 end
 
 --- Start merging on a thread of the engine's. The job goes on even when it is dropped.
----@param plan? table as for merge, without `progress`
+---@param plan? table as for merge, without `progress` and `filter`
 ---@return bitcask.job|nil job
 ---@return string? message
 ---@return string? code as for merge

@@ -61,10 +61,12 @@ describe("a merge plan", function()
   it("has no more beside it than its place allows", function()
     for set, allowed in pairs {
       plan = { rate = 1, reason = "why" },
-      merge = { rate = 1, reason = "why", progress = print },
-      merging = { rate = 1, reason = "why", step = 1 },
+      merge = { rate = 1, reason = "why", progress = print, filter = print },
+      merging = { rate = 1, reason = "why", step = 1, filter = print },
     } do
-      for name, value in pairs { rate = 1, reason = "why", progress = print, step = 1 } do
+      for name, value in pairs {
+        rate = 1, reason = "why", progress = print, step = 1, filter = print,
+      } do
         local is_fine = pcall(plan.check, { [name] = value }, options[set], 1)
         assert.equals(allowed[name] ~= nil, is_fine, set .. " " .. name)
       end
