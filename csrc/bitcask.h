@@ -135,6 +135,13 @@ enum bitcask_named {
 #define BITCASK_TTL_DEFAULT 0          /* as the option of the store says */
 #define BITCASK_TTL_NEVER UINT64_MAX   /* for ever */
 
+/* Does the handle have a merge policy? One handle of a store at most has. */
+enum bitcask_consults {
+  BITCASK_CONSULTS_NOT,
+  BITCASK_CONSULTS_IF_FREE, /* unless another has */
+  BITCASK_CONSULTS          /* or the open fails, BUSY, where another has */
+};
+
 struct bitcask_options {
   struct disk *disk;       /* NULL: the operating system */
   bool readonly;           /* creates, writes and locks nothing */
@@ -142,6 +149,7 @@ struct bitcask_options {
   bool salvage;            /* read-only, what is left of a store that would be refused */
   bool verify;             /* check the record's checksums on every read */
   bool events;             /* collect events for bitcask_next_event */
+  enum bitcask_consults consults; /* see there; a store opened for reading consults nobody */
   bool no_threads;         /* do background work inside the calls that cause it */
   enum bitcask_sync sync;  /* see enum bitcask_sync */
   double sync_seconds;     /* with BITCASK_SYNC_INTERVAL: > 0 */
@@ -405,6 +413,7 @@ BITCASK_API uint64_t bitcask_segment_size(struct bitcask *db);
   X(puts, "values written")                                                             \
   X(deletes, "tombstones written")                                                      \
   X(merges, "merges committed")                                                         \
+  X(merging, "1 while a merge is under way")                                            \
   X(syncs, "flushes of the active segment")                                             \
   X(snapshots, "snapshots and iterators open")                                          \
   X(old_versions, "superseded entries kept for snapshots")                              \
@@ -555,6 +564,28 @@ struct bitcask_event {
 /* Take the oldest event that happened since the handle was opened; false: none waits.
  * At most a thousand are kept, the oldest lost first. */
 BITCASK_API bool bitcask_next_event(struct bitcask *db, struct bitcask_event *out);
+
+/* Tell of a failure of the caller's own, as an event of the kind "error". */
+BITCASK_API void bitcask_report(struct bitcask *db, enum bitcask_status status,
+                                const char *message);
+
+/* ---- Consulting a policy ---------------------------------------------------------- */
+
+/* The engine decides nothing about merging. It leaves notes, which a program takes when it
+ * likes, in its own thread. */
+enum bitcask_note {
+  BITCASK_NOTE_CONSULT = 1 << 0, /* a segment was sealed, or much has died: for the policy */
+  BITCASK_NOTE_MERGED = 1 << 1   /* a merge has ended, whatever its outcome: for all */
+};
+
+/* Whether this handle is the one that has the policy. */
+BITCASK_API bool bitcask_consults(struct bitcask *db);
+
+/* Whether events or notes wait. Two loads: to be asked after every call. */
+BITCASK_API bool bitcask_has_news(const struct bitcask *db);
+
+/* The notes left since the last time, of enum bitcask_note. */
+BITCASK_API unsigned bitcask_take_notes(struct bitcask *db);
 
 #ifdef __cplusplus
 }

@@ -41,6 +41,7 @@ build = {
     lua = {
       ["bitcask.init"] = "lua/bitcask/init.lua",
       ["bitcask.batch"] = "lua/bitcask/batch.lua",
+      ["bitcask.consulting"] = "lua/bitcask/consulting.lua",
       ["bitcask.hash"] = "lua/bitcask/hash.lua",
       ["bitcask.scenario"] = "lua/bitcask/scenario.lua",
       ["bitcask.scenario.examine"] = "lua/bitcask/scenario/examine.lua",

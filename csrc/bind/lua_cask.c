@@ -16,13 +16,42 @@ struct lua_cask *lua_cask_check(lua_State *L, int arg) {
 
 /* ---- The end of a call ------------------------------------------------------------- */
 
+/* The address of this is the key, in the registry, of the function that asks policies. */
+static const char consulter;
+
+static int take_consulter(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &consulter);
+  return 0;
+}
+
+void lua_cask_push_consulter_taker(lua_State *L) { lua_pushcfunction(L, take_consulter); }
+
+static void consult(lua_State *L, const struct lua_cask *cask, unsigned notes) {
+  if (!lua_checkstack(L, 8)) return;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &consulter);
+  lua_handle_push(L, cask);
+  lua_pushboolean(L, notes & BITCASK_NOTE_CONSULT);
+  lua_pushboolean(L, notes & BITCASK_NOTE_MERGED);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_event_warn(L, "policy");
+}
+
+/* Not inside a hash function, whose call is not at its end. */
+static void consult_if_due(lua_State *L, const struct lua_cask *cask) {
+  unsigned notes = cask->calls == 0 ? bitcask_take_notes(cask->db) : 0;
+  if (notes != 0) consult(L, cask, notes);
+}
+
 void lua_cask_deliver(lua_State *L, struct lua_cask *cask) {
   struct bitcask_event event;
   if (cask->delivering || cask->db == NULL) return;
-  if (!bitcask_next_event(cask->db, &event)) return;
-  lua_handle_push_user_value(L, cask, EVENT_FUNCTION);
   cask->delivering = true;
-  lua_event_deliver(L, cask->db, &event);
+  consult_if_due(L, cask);
+  if (cask->db != NULL && bitcask_next_event(cask->db, &event)) {
+    lua_handle_push_user_value(L, cask, EVENT_FUNCTION);
+    lua_event_deliver(L, cask->db, &event);
+  }
   cask->delivering = false;
 }
 
@@ -115,8 +144,8 @@ static void take_functions(lua_State *L, struct lua_cask *cask,
     options->hash_context = &cask->hash;
   }
   lua_setiuservalue(L, 3, HASH_FUNCTION);
-  cask->has_events = lua_getfield(L, 2, "on_event") == LUA_TFUNCTION;
-  options->events = cask->has_events;
+  options->events = lua_getfield(L, 2, "on_event") == LUA_TFUNCTION;
+  cask->listens = options->events || options->consults != BITCASK_CONSULTS_NOT;
   lua_setiuservalue(L, 3, EVENT_FUNCTION);
 }
 
@@ -155,6 +184,7 @@ static enum bitcask_status close_engine(struct lua_cask *cask) {
 static enum bitcask_status close_self(lua_State *L) {
   struct lua_cask *cask = lua_handle_self(L, LUA_CASK_NAME);
   if (cask->calls > 0) luaL_error(L, "attempt to close a store in its own hash function");
+  if (cask->is_held) luaL_error(L, "attempt to close a store in its own policy");
   lua_cask_results(L, cask, 0);
   return close_engine(cask);
 }

@@ -47,8 +47,9 @@ struct lua_cask {
   struct lua_child *children;    /* those that are open */
   struct lua_hash hash;
   unsigned calls;  /* into the engine, under way: none but inside a hash function */
-  bool has_events; /* somebody wants them */
+  bool listens;    /* somebody wants events, or has a policy, or a job */
   bool delivering; /* they are being given to him now */
+  bool is_held;    /* by the policy that is being asked about it: not to be closed */
 };
 
 /* Self of a function of the type, which must be open. */
@@ -68,13 +69,14 @@ static inline void lua_cask_enter(lua_State *L, struct lua_cask *cask) {
 
 static inline void lua_cask_leave(struct lua_cask *cask) { cask->calls--; }
 
-/* Give the events that wait to the function that wants them. */
+/* Let the policy be asked if that is due, and give the events that wait to the function that
+ * wants them. */
 void lua_cask_deliver(lua_State *L, struct lua_cask *cask);
 
 /* How every call ends: events are delivered, and the `count` results on top of the stack
  * returned. */
 static inline int lua_cask_results(lua_State *L, struct lua_cask *cask, int count) {
-  if (cask->has_events) lua_cask_deliver(L, cask);
+  if (cask->listens && cask->db != NULL && bitcask_has_news(cask->db)) lua_cask_deliver(L, cask);
   return count;
 }
 
@@ -114,6 +116,10 @@ static inline void lua_child_check_idle(lua_State *L, const struct lua_child *ch
 
 /* Push the value that the store's scratch buffer holds, and its version. */
 int lua_cask_push_scratch(lua_State *L, struct lua_cask *cask, uint64_t version);
+
+/* Push the Lua function that takes the function (store, whether its policy is worth asking,
+ * whether a merge has ended), which is called at the end of a call on the store. */
+void lua_cask_push_consulter_taker(lua_State *L);
 
 /* Push the metatable of stores and the table of functions: open, close, is_open. */
 void lua_cask_register(lua_State *L);

@@ -63,9 +63,11 @@ static void push_event(lua_State *L, const struct bitcask_event *event) {
   }
 }
 
-static void warn(lua_State *L) {
+void lua_event_warn(lua_State *L, const char *where) {
   const char *message = lua_tostring(L, -1);
-  lua_warning(L, "bitcask: on_event: ", 1);
+  lua_warning(L, "bitcask: ", 1);
+  lua_warning(L, where, 1);
+  lua_warning(L, ": ", 1);
   lua_warning(L, message != NULL ? message : "(error object is not a string)", 0);
   lua_pop(L, 1);
 }
@@ -91,7 +93,7 @@ static int deliver(lua_State *L) {
   for (lua_Integer i = 1; i <= count; i++) {
     lua_pushvalue(L, 2);
     lua_rawgeti(L, 3, i);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) warn(L);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_event_warn(L, "on_event");
   }
   return 0;
 }
@@ -102,5 +104,5 @@ void lua_event_deliver(lua_State *L, struct bitcask *db, const struct bitcask_ev
   lua_insert(L, -2);
   lua_pushlightuserdata(L, &delivery);
   lua_insert(L, -2);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK) warn(L); /* out of memory */
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_event_warn(L, "on_event"); /* out of memory */
 }

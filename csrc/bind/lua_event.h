@@ -16,4 +16,7 @@
  * and pop the function. Raises nothing. */
 void lua_event_deliver(lua_State *L, struct bitcask *db, const struct bitcask_event *first);
 
+/* Say the error on top of the stack, which is popped, with warn(). */
+void lua_event_warn(lua_State *L, const char *where);
+
 #endif

@@ -38,6 +38,12 @@ void lua_handle_remember(lua_State *L, int index) {
   lua_pop(L, 1);
 }
 
+void lua_handle_push(lua_State *L, const void *address) {
+  push_remembered(L);
+  lua_rawgetp(L, -1, address);
+  lua_remove(L, -2);
+}
+
 void lua_handle_push_user_value(lua_State *L, const void *address, int n) {
   push_remembered(L);
   lua_rawgetp(L, -1, address);

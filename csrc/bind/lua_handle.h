@@ -31,6 +31,9 @@ static inline void *lua_handle_self(lua_State *L, const char *name) {
 /* Let the userdata at `index` be found by its address for as long as it lives. */
 void lua_handle_remember(lua_State *L, int index);
 
+/* Push the userdata remembered at `address`; nil when it is gone. */
+void lua_handle_push(lua_State *L, const void *address);
+
 /* Push user value `n` of the userdata remembered at `address`; nil when it is gone. */
 void lua_handle_push_user_value(lua_State *L, const void *address, int n);
 

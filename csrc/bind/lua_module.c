@@ -24,6 +24,7 @@
 #include "bind/lua_iterator.h"
 #include "bind/lua_merge.h"
 #include "bind/lua_options.h"
+#include "bind/lua_policy.h"
 #include "bind/lua_result.h"
 #include "bind/lua_sim.h"
 #include "bind/lua_snapshot.h"
@@ -43,6 +44,7 @@ static void push_cask(lua_State *L) {
   int type = lua_absindex(L, -2);
   add_functions(L, type, lua_access_functions);
   add_functions(L, type, lua_whole_functions);
+  add_functions(L, type, lua_policy_functions);
   lua_getfield(L, -1, "count");
   lua_setfield(L, type, "__len");
   lua_newtable(L);
@@ -112,6 +114,8 @@ int luaopen_bitcask_core(lua_State *L) {
   lua_setfield(L, -2, "changes");
   lua_options_push_taker(L);
   lua_setfield(L, -2, "check_write_with");
+  lua_cask_push_consulter_taker(L);
+  lua_setfield(L, -2, "consult_with");
   lua_hash_register(L);
   lua_setfield(L, -2, "hash");
   lua_sim_register(L);

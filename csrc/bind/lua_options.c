@@ -47,6 +47,14 @@ static void read_ttl(lua_State *L, int index, struct bitcask_options *out) {
   lua_pop(L, 1);
 }
 
+/* "if_free" or "only", where the store is to have a policy. */
+static void read_consults(lua_State *L, int index, struct bitcask_options *out) {
+  if (!push_option(L, index, "consults")) return;
+  bool is_optional = strcmp(luaL_checkstring(L, -1), "if_free") == 0;
+  out->consults = is_optional ? BITCASK_CONSULTS_IF_FREE : BITCASK_CONSULTS;
+  lua_pop(L, 1);
+}
+
 static void read_hash(lua_State *L, int index, struct bitcask_options *out) {
   if (!push_option(L, index, "hash")) return;
   out->named |= BITCASK_NAMED_HASH;
@@ -78,6 +86,7 @@ void lua_options_read(lua_State *L, int index, struct bitcask_options *out) {
   read_segment_size(L, index, out);
   read_ttl(L, index, out);
   read_hash(L, index, out);
+  read_consults(L, index, out);
 }
 
 /* ---- Options of a write ------------------------------------------------------------- */

@@ -42,6 +42,8 @@ enum bitcask_status bitcask_open(const char *directory, const struct bitcask_opt
   if (handle == NULL) return BITCASK_NOMEMORY;
   handle->options = own_options(options);
   handle->is_readonly = options->readonly || options->salvage;
+  handle->events.wants_events = options->events;
+  handle->events.consults = handle->is_readonly ? BITCASK_CONSULTS_NOT : options->consults;
   handle->process = thread_process_generation();
   handle->directory = memory_string(directory);
   mutex_init(&handle->refresh_lock);
@@ -289,3 +291,25 @@ bool bitcask_next_event(struct bitcask *db, struct bitcask_event *out) {
   leave(db, engine);
   return is_there;
 }
+
+void bitcask_report(struct bitcask *db, enum bitcask_status status, const char *message) {
+  struct engine *engine = NULL;
+  if (enter(db, &engine) != BITCASK_OK) return;
+  status_fail(status, "%s", message);
+  engine_report_failure(engine, status);
+  leave(db, engine);
+}
+
+/* ---- Consulting a policy ---- */
+
+bool bitcask_consults(struct bitcask *db) {
+  struct engine *engine = NULL;
+  if (enter(db, &engine) != BITCASK_OK) return false;
+  bool consults = event_is_consulted(&engine->events, &db->events);
+  leave(db, engine);
+  return consults;
+}
+
+bool bitcask_has_news(const struct bitcask *db) { return event_has_news(&db->events); }
+
+unsigned bitcask_take_notes(struct bitcask *db) { return event_take_notes(&db->events); }

@@ -204,6 +204,27 @@ enum bitcask_status engine_commit(struct engine *engine, bitcask_bytes items) {
   return status;
 }
 
+/* ---- Consulting ---- */
+
+void engine_note_consult(struct engine *engine) {
+  engine->died_bytes = 0;
+  event_note_consult(&engine->events);
+}
+
+static uint64_t dead_bytes_of(const struct segment *segment) {
+  uint64_t bytes = segment->facts.length - HEADER_SIZE, live = atomic_load(&segment->live_bytes);
+  return bytes > live ? bytes - live : 0;
+}
+
+void engine_count_died_before(struct engine *engine) {
+  mutex_lock(&engine->write_lock);
+  mutex_lock(&engine->set_lock);
+  for (size_t i = 0; i < engine->sealed_count; i++)
+    engine->died_bytes += dead_bytes_of(engine->sealed[i]);
+  mutex_unlock(&engine->set_lock);
+  mutex_unlock(&engine->write_lock);
+}
+
 /* ---- Telling ---- */
 
 void engine_report(struct engine *engine, const struct bitcask_event *event) {

@@ -92,6 +92,7 @@ struct engine {
   size_t snapshot_capacity GUARDED_BY(write_lock);
   uint64_t releases GUARDED_BY(write_lock); /* of snapshots, since old entries were pruned */
   uint64_t last_interval_sync_us GUARDED_BY(write_lock);
+  uint64_t died_bytes GUARDED_BY(write_lock); /* since the policy was last worth asking */
 
   struct mutex flush_lock;
   atomic_bool is_flush_queued; /* for the worker */
@@ -173,6 +174,21 @@ static inline void engine_count_dead(struct segment *segment, uint64_t size) {
   atomic_fetch_sub_explicit(&segment->live_bytes, size, memory_order_relaxed);
   atomic_fetch_sub_explicit(&segment->live_records, 1, memory_order_relaxed);
 }
+
+/* ---- Consulting ---- */
+
+/* The policy is worth asking: a segment was sealed, or so much has died. */
+void engine_note_consult(struct engine *engine) REQUIRES(engine->write_lock);
+
+/* So many bytes have died. A quarter of a segment is enough to ask. */
+static inline void engine_count_died(struct engine *engine, uint64_t size)
+    REQUIRES(engine->write_lock) {
+  engine->died_bytes += size;
+  if (engine->died_bytes >= engine->options.segment_size / 4) engine_note_consult(engine);
+}
+
+/* What was dead already when the store was opened counts with the first bytes that die. */
+void engine_count_died_before(struct engine *engine) EXCLUDES(engine->write_lock);
 
 /* ---- Looking up ---- */
 

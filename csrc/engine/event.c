@@ -7,15 +7,21 @@ enum { FIRST_CAPACITY = 16 };
 void event_hub_init(struct event_hub *hub) {
   mutex_init(&hub->lock);
   hub->queues = NULL;
+  hub->consulted = NULL;
 }
 
 void event_hub_release(struct event_hub *hub) { mutex_destroy(&hub->lock); }
 
-void event_subscribe(struct event_hub *hub, struct event_queue *queue) {
+bool event_subscribe(struct event_hub *hub, struct event_queue *queue) {
   mutex_lock(&hub->lock);
-  queue->next = hub->queues;
-  hub->queues = queue;
+  bool is_refused = queue->consults == BITCASK_CONSULTS && hub->consulted != NULL;
+  if (!is_refused) {
+    queue->next = hub->queues;
+    hub->queues = queue;
+    if (queue->consults != BITCASK_CONSULTS_NOT && hub->consulted == NULL) hub->consulted = queue;
+  }
   mutex_unlock(&hub->lock);
+  return !is_refused;
 }
 
 void event_unsubscribe(struct event_hub *hub, struct event_queue *queue) {
@@ -25,6 +31,7 @@ void event_unsubscribe(struct event_hub *hub, struct event_queue *queue) {
     *at = queue->next;
     break;
   }
+  if (hub->consulted == queue) hub->consulted = NULL;
   mutex_unlock(&hub->lock);
 }
 
@@ -48,6 +55,7 @@ static void grow(struct event_queue *queue) {
 }
 
 static void append(struct event_queue *queue, const struct bitcask_event *event) {
+  if (!queue->wants_events) return;
   if (queue->count == queue->capacity && queue->capacity < EVENT_QUEUE_LIMIT) grow(queue);
   if (queue->capacity == 0) return;
   if (queue->count == queue->capacity) { /* the oldest is lost */
@@ -71,6 +79,31 @@ void event_publish_to(struct event_hub *hub, struct event_queue *queue,
   mutex_lock(&hub->lock);
   append(queue, event);
   mutex_unlock(&hub->lock);
+}
+
+bool event_is_consulted(struct event_hub *hub, const struct event_queue *queue) {
+  mutex_lock(&hub->lock);
+  bool is_consulted = hub->consulted == queue;
+  mutex_unlock(&hub->lock);
+  return is_consulted;
+}
+
+void event_note_consult(struct event_hub *hub) {
+  mutex_lock(&hub->lock);
+  if (hub->consulted != NULL) atomic_fetch_or(&hub->consulted->notes, BITCASK_NOTE_CONSULT);
+  mutex_unlock(&hub->lock);
+}
+
+void event_note_all(struct event_hub *hub, enum bitcask_note note) {
+  mutex_lock(&hub->lock);
+  for (struct event_queue *queue = hub->queues; queue != NULL; queue = queue->next)
+    atomic_fetch_or(&queue->notes, note);
+  mutex_unlock(&hub->lock);
+}
+
+unsigned event_take_notes(struct event_queue *queue) {
+  if (atomic_load_explicit(&queue->notes, memory_order_relaxed) == 0) return 0;
+  return atomic_exchange(&queue->notes, 0);
 }
 
 bool event_take(struct event_hub *hub, struct event_queue *queue, struct bitcask_event *out) {

@@ -597,6 +597,7 @@ static void end_merge(struct bitcask_merge *merge) {
   engine->is_merging = false;
   mutex_unlock(&engine->set_lock);
   atomic_store(&merge->is_finished, true);
+  event_note_all(&engine->events, BITCASK_NOTE_MERGED);
 }
 
 static enum bitcask_status fail(struct bitcask_merge *merge, enum bitcask_status status) {

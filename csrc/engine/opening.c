@@ -50,7 +50,7 @@ enum bitcask_status opening_engine(struct bitcask *handle, struct disk *disk,
   /* Only now does the queue leave the engine before, at a refresh. */
   struct engine *before = handle->engine;
   if (before != NULL) event_unsubscribe(&before->events, &handle->events);
-  if (handle->options.events) event_subscribe(&engine->events, &handle->events);
+  event_subscribe(&engine->events, &handle->events);
   enum bitcask_status status = BITCASK_OK;
   if (!engine->is_readonly) status = directory->ops->lock(directory, "LOCK");
   if (status == BITCASK_OK) status = recovery_run(engine, &recovered);
@@ -58,12 +58,12 @@ enum bitcask_status opening_engine(struct bitcask *handle, struct disk *disk,
   if (status != BITCASK_OK) {
     stop_worker(engine);
     event_unsubscribe(&engine->events, &handle->events);
-    if (before != NULL && handle->options.events)
-      event_subscribe(&before->events, &handle->events);
+    if (before != NULL) event_subscribe(&before->events, &handle->events);
     engine_unref(engine);
     return status;
   }
   if (!engine->is_readonly) recovery_write_hints(engine);
+  engine_count_died_before(engine);
   if (handle->options.events) event_publish_to(&engine->events, &handle->events, &recovered);
   *out = engine;
   return BITCASK_OK;

@@ -47,7 +47,10 @@ static bool supersede(struct engine *engine, const struct pending_write *write,
                      ? keydir_remove(engine->keydir, write->hash, old->entry.at, kept)
                      : keydir_replace(engine->keydir, write->hash, old->entry.at, write->at,
                                       write->size, kept);
-  if (is_done) engine_count_dead(old->segment, keydir_entry_size(&old->entry));
+  if (is_done) {
+    engine_count_dead(old->segment, keydir_entry_size(&old->entry));
+    engine_count_died(engine, keydir_entry_size(&old->entry));
+  }
   return is_done;
 }
 
@@ -132,6 +135,7 @@ static enum removal remove_among(struct engine *engine, const struct keydir_matc
     if (!keydir_remove(engine->keydir, hash, entry->at, NULL)) return MOVED;
     engine_count_dead(segment, keydir_entry_size(entry));
     segment_count_expired(segment, keydir_entry_size(entry), when);
+    engine_count_died(engine, keydir_entry_size(entry));
     return REMOVED;
   }
   return NOTHING_EXPIRED;

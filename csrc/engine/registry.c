@@ -68,10 +68,11 @@ static enum bitcask_status check_shared(const struct bitcask_options *running,
 static enum bitcask_status join(struct bitcask *handle, struct shared *shared)
     REQUIRES(registry.lock) {
   TRY(check_shared(&shared->engine->options, &handle->options));
+  if (!event_subscribe(&shared->engine->events, &handle->events))
+    return status_fail(BITCASK_BUSY, "the store is open in this process, with a policy already");
   shared->handles++;
   handle->shared = shared;
   handle->engine = engine_ref(shared->engine);
-  if (handle->options.events) event_subscribe(&handle->engine->events, &handle->events);
   return BITCASK_OK;
 }
 

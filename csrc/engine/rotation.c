@@ -128,6 +128,7 @@ static void become_sealed(struct engine *engine, struct segment *segment)
   engine_add_sealed(engine, segment);
   mutex_unlock(&engine->set_lock);
   report_sealed(engine, segment);
+  engine_note_consult(engine);
   engine_write_hint_later(engine, segment);
   segment_unref(segment);
 }

@@ -86,6 +86,9 @@ enum bitcask_status stats_of(struct engine *engine, struct bitcask_stats *out) {
   mutex_lock(&engine->write_lock);
   out->snapshots = engine->snapshot_count;
   mutex_unlock(&engine->write_lock);
+  mutex_lock(&engine->set_lock);
+  out->merging = engine->is_merging;
+  mutex_unlock(&engine->set_lock);
   add_counters(engine, out);
   return BITCASK_OK;
 }

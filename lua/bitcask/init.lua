@@ -8,6 +8,7 @@
 -- Misuse raises; the world's failures return nil, message, code. An absent key is nil
 -- alone, and no failure.
 
+local consulting = require "bitcask.consulting"
 local core = require "bitcask.core"
 local hash = require "bitcask.hash"
 local jobs = require "bitcask.job"
@@ -63,11 +64,17 @@ end
 --   "corruption"  file, offset, bytes, message
 --   "error"       code, message: background work that failed
 --
+-- A `policy` is asked in the state that gave it, at the end of the first call on the store after a
+-- segment was sealed, after much has died, and after a merge that did anything has ended. What it
+-- plans is done on a thread of the engine's. It cannot yield, may read the store, and may neither
+-- merge nor close it; it takes ten million instructions at most. What it raises, and nonsense
+-- that it returns, is told as an event, `kind` "error" and `code` "policy".
+--
 -- A Lua function as `hash` runs in the calls on the store, cannot yield, and may call the
 -- store but not close it; what it raises, the call raises. Such a store is not shared.
 ---@param directory string is made if it is not there, but not its parents
 ---@param opts? table the options in bitcask.options: `readonly`, `create`, `sync`,
---- `segment_size`, `hash`, `ttl`, `verify`, `salvage`, `disk`, `on_event`
+--- `segment_size`, `hash`, `policy`, `ttl`, `verify`, `salvage`, `disk`, `on_event`
 ---@return bitcask.store|nil store
 ---@return string? message which file, and why
 ---@return string? code "locked", "notfound", "corrupt", "incompatible", "busy", "io",
@@ -77,7 +84,11 @@ function bitcask.open(directory, opts)
   local checked = options.check(options.open, opts, 2)
   -- 0, not -1, is for ever here.
   checked.ttl_ms = checked.ttl and math.max(0, options.ttl_ms(checked.ttl))
-  return core.cask.open(directory, checked)
+  local policy = checked.policy
+  checked.consults = policy and "only" or nil
+  local db, message, code = core.cask.open(directory, checked)
+  if db and policy and core.cask.consults(db) then consulting.attach(db, policy) end
+  return db, message, code
 end
 
 local kinds = {

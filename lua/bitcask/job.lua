@@ -1,5 +1,6 @@
 --- Jobs: merges on a thread of the engine's, while the caller goes on.
 
+local core = require "bitcask.core"
 local merging = require "bitcask.merging"
 
 local jobs = {}
@@ -43,8 +44,11 @@ local function begin_next(state, level)
   state.merge = merge
 end
 
--- Wait for the merge under way and take its report.
+-- Wait for the merge under way and take its report. At the end of each of these calls events are
+-- delivered and notes taken, which may lead here again.
 local function finish_current(state)
+  if state.is_finishing then error("attempt to wait for a job inside its own wait", 0) end
+  state.is_finishing = true
   local merge = state.merge
   local ok, message, code = merge:wait()
   if ok then
@@ -53,7 +57,7 @@ local function finish_current(state)
     fail(state, message, code)
   end
   state.last_progress = merging.progress_of(merge, state.plan, state.index)
-  state.merge = nil
+  state.merge, state.is_finishing = nil, false
   merge:close()
 end
 
@@ -64,7 +68,9 @@ end
 local function go_on(state)
   if not has_more(state) then return end
   if state.cancelled then return fail(state, "the merge was cancelled", "cancelled") end
-  begin_next(state, 2)
+  -- The first begins in the call that starts the job; by now a segment may have gone.
+  local ok, message = pcall(begin_next, state, 2)
+  if not ok then fail(state, message, "notfound") end
 end
 
 local function is_finished(state)
@@ -73,7 +79,7 @@ end
 
 -- Take what has finished, without waiting, and begin what comes next.
 local function poll(state)
-  while state.merge do
+  while state.merge and not state.is_finishing do
     local _, _, finished = state.merge:progress()
     if not finished then return end
     finish_current(state)
@@ -83,7 +89,7 @@ end
 
 --- A merge, or several, under way on a thread of the engine's. It goes on when the job is
 -- dropped, and ends when the job or its store is closed. The later merges of a plan of
--- several begin when the job is asked for its progress, or waited for.
+-- several begin during the next call on the store or the job.
 ---@class bitcask.job
 local methods = {}
 
@@ -94,7 +100,11 @@ local methods = {}
 function methods:progress()
   local state = check_open(self, "progress")
   poll(state)
-  if state.merge then return merging.progress_of(state.merge, state.plan, state.index) end
+  if state.merge then
+    local progress = merging.progress_of(state.merge, state.plan, state.index)
+    progress.finished = false -- what it was a moment ago, when it was looked at
+    return progress
+  end
   local progress = { merge = state.index, merges = #state.plan.queue, what = "merging" }
   local last = state.last_progress or { done = 0, total = 0 }
   progress.done, progress.total, progress.finished = last.done, last.total, true
@@ -189,6 +199,7 @@ function jobs.start(db, plan, level)
   local state = { db = db, plan = plan, index = 0, reports = {}, is_paused = false }
   if #plan.queue > 0 then begin_next(state, level + 1) end
   if state.failure then return nil, state.failure.message, state.failure.code end
+  if #plan.queue > 1 then core.cask.listen(db) end -- for the moment to begin the next
   local job = {}
   states[job] = state
   running[db] = setmetatable(job, metatable)

@@ -50,12 +50,26 @@ function merging.check(db, given, set, level)
   return plan
 end
 
+-- Those of the segments that are still there: a plan of a policy may be overtaken by merges of
+-- others, and is done as far as it goes.
+local function still_there(db, ids)
+  local sealed, left = {}, {}
+  for _, segment in ipairs(core.cask.segments(db) or {}) do
+    sealed[segment.id] = not segment.active
+  end
+  for _, id in ipairs(ids) do
+    if sealed[id] then left[#left + 1] = id end
+  end
+  return left
+end
+
 --- Open one of the merges of a checked plan.
 ---@return userdata|nil merge of the core
 ---@return string? message
 ---@return string? code
 function merging.open(db, plan, index, level)
   local ids = plan.queue[index] or nil
+  if plan.is_lenient then ids = still_there(db, ids) end
   -- Through pcall, so that a mistake is raised where it was made and not here.
   local ok, merge, message, code = pcall(core.merge.open, db, ids, plan.rate or 0, plan.reason,
     plan.filter ~= nil)
@@ -106,7 +120,11 @@ local function step_budget(plan)
   return plan.rate and math.max(4096, math.min(step_size, plan.rate // 4)) or step_size
 end
 
-local function run(db, plan, index, level)
+--- Do one of the merges of a checked plan, and wait.
+---@return table|nil report
+---@return string? message
+---@return string? code
+function merging.one(db, plan, index, level)
   local merge <close>, message, code = merging.open(db, plan, index, level + 1)
   if not merge then return nil, message, code end
   local budget = step_budget(plan)
@@ -125,7 +143,7 @@ end
 function merging.now(db, plan, level)
   local reports = {}
   for index = 1, #plan.queue do
-    local report, message, code = run(db, plan, index, level + 1)
+    local report, message, code = merging.one(db, plan, index, level + 1)
     if not report then return nil, message, code end
     reports[index] = report
   end

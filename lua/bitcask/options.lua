@@ -99,6 +99,15 @@ local function rate(value)
   return math.tointeger(math.ceil(math.min(value, 2 ^ 62)))
 end
 
+-- A policy is called with one table; false is none.
+local function policy(value)
+  if value == false or type(value) == "function" then return value end
+  local metatable = debug.getmetatable(value)
+  local call = type(metatable) == "table" and rawget(metatable, "__call")
+  if type(call) == "function" then return value end
+  return nil, "a policy, which is a function from a store's description to a plan, or false"
+end
+
 --- The options of bitcask.open.
 options.open = {
   readonly = {
@@ -148,6 +157,11 @@ options.open = {
     default = nil,
     check = disk,
     sentence = "a simulated disk (bitcask.sim) instead of the file system",
+  },
+  policy = {
+    default = false,
+    check = policy,
+    sentence = "what to merge and when, by itself: a policy; false: nothing, never",
   },
   on_event = {
     default = nil,

@@ -5,6 +5,7 @@
 -- fork); what goes wrong outside returns nil, message, code, where code is one of
 -- bitcask.errors.
 
+local consulting = require "bitcask.consulting"
 local core = require "bitcask.core"
 local jobs = require "bitcask.job"
 local merging = require "bitcask.merging"
@@ -279,6 +280,12 @@ function store:segments()
   return description
 end
 
+-- What was done in the background is settled, and what a policy has begun is left.
+local function make_way(db)
+  jobs.settle(db)
+  consulting.give_way(db)
+end
+
 --- Merge now, and wait. Reads and writes may go on meanwhile: from `progress`, and in other
 -- threads and states.
 ---@param plan? table a list of ids of sealed segments (one merge), or a list of such lists
@@ -302,8 +309,9 @@ end
 --- `progress` and `filter` raise; the merge is then undone.
 function store:merge(plan)
   check_open(self)
+  consulting.check_not_asking(self, 2)
   local checked = merging.check(self, plan, options.merge, 2)
-  jobs.settle(self)
+  make_way(self)
   return merging.now(self, checked, 1) -- 1: a tail call leaves no frame of this function
 end
 
@@ -324,8 +332,9 @@ end
 ---@return userdata closing
 function store:merging(plan)
   check_open(self)
+  consulting.check_not_asking(self, 2)
   local checked = merging.check(self, plan, options.merging, 2)
-  jobs.settle(self)
+  make_way(self)
   return merging.steps(self, checked)
 end
 
@@ -336,7 +345,22 @@ end
 ---@return string? code as for merge
 function store:merge_async(plan)
   check_open(self)
-  return jobs.start(self, merging.check(self, plan, options.plan, 2), 1)
+  consulting.check_not_asking(self, 2)
+  local checked = merging.check(self, plan, options.plan, 2)
+  make_way(self)
+  return jobs.start(self, checked, 1)
+end
+
+--- Ask the store's policy what to merge, do that, and wait; a merge that it has under way
+-- already is waited for first.
+---@return table[]|nil reports one for each merge that did anything, as db:merge returns them; {}
+--- where there was nothing to do, or the store has no policy
+---@return string? message
+---@return string? code "policy": it failed, or what it returned is no plan; as for merge
+function store:maintain()
+  check_open(self)
+  consulting.check_not_asking(self, 2)
+  return consulting.maintain(self)
 end
 
 return store

@@ -22,7 +22,8 @@ end)
 describe("the options of opening", function()
   it("are these", function()
     assert.same({
-      "create", "hash", "on_event", "readonly", "salvage", "segment_size", "sync", "ttl", "verify",
+      "create", "disk", "hash", "on_event", "policy", "readonly", "salvage", "segment_size", "sync",
+      "ttl", "verify",
     }, options.names(options.open))
   end)
 
