@@ -6,10 +6,7 @@
  * results come back through shared memory. See bench/README.md.
  */
 #include <errno.h>
-#include <getopt.h>
-#include <math.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,152 +15,25 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "memory_limit.h"
+#include "options.h"
 #include "report.h"
 #include "workload.h"
 
-/* In the order of the report. */
-static const struct driver *const drivers[] = {
-#ifdef BENCH_bitcask
-    &driver_bitcask,
-#endif
-#ifdef BENCH_tkrzw
-    &driver_tkrzw,
-#endif
-#ifdef BENCH_lmdb
-    &driver_lmdb,
-    &driver_lmdb_writemap,
-#endif
-#ifdef BENCH_leveldb
-    &driver_leveldb,
-#endif
-#ifdef BENCH_rocksdb
-    &driver_rocksdb,
-#endif
-    &driver_limit_map,
-    &driver_limit_clean,
-    &driver_limit_write,
-};
+static char work_directory[4096];     /* of this run; removed at its end */
+static volatile pid_t stage_process; /* 0: none */
 
-enum { DRIVER_COUNT = sizeof drivers / sizeof drivers[0] };
-
-/* ---- For drivers ----------------------------------------------------------------- */
-
-void driver_die(const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  vfprintf(stderr, format, arguments);
-  va_end(arguments);
-  fputc('\n', stderr);
-  _exit(1);
+static void clean_up(void) {
+  remove_tree(work_directory);
+  memory_limit_remove();
 }
-
-void *driver_allocate(size_t size) {
-  void *memory = malloc(size > 0 ? size : 1);
-  if (memory == NULL) driver_die("out of memory");
-  return memory;
-}
-
-char *driver_path(const char *directory, const char *name) {
-  size_t size = strlen(directory) + strlen(name) + 2;
-  char *path = driver_allocate(size);
-  snprintf(path, size, "%s/%s", directory, name);
-  return path;
-}
-
-/* ---- Options --------------------------------------------------------------------- */
-
-struct options {
-  uint64_t keys;
-  size_t key_size;
-  size_t value_size;
-  size_t rounds;
-  unsigned engines;   /* 1 << index in drivers */
-  unsigned workloads; /* 1 << enum workload */
-  const char *json;
-  const char *directory;
-};
-
-static void print_usage(FILE *out) {
-  fprintf(out,
-          "usage: bench [--keys N] [--key-size BYTES] [--value-size BYTES] [--rounds N]\n"
-          "             [--engines A,B,...] [--workloads A,B,...] [--json FILE] [--dir DIR]\n"
-          "\nengines:\n");
-  for (size_t i = 0; i < DRIVER_COUNT; i++)
-    fprintf(out, "  %-14s %s\n", drivers[i]->name, drivers[i]->tuning);
-  fprintf(out, "\nworkloads:\n");
-  for (size_t i = 0; i < WORKLOAD_COUNT; i++)
-    fprintf(out, "  %-14s %s\n", workload_infos[i].name, workload_infos[i].text);
-}
-
-static const char *engine_name(size_t i) { return i < DRIVER_COUNT ? drivers[i]->name : NULL; }
-static const char *workload_name(size_t i) {
-  return i < WORKLOAD_COUNT ? workload_infos[i].name : NULL;
-}
-
-/* The set of names in a list with commas. */
-static unsigned parse_set(char *list, const char *(*name_at)(size_t)) {
-  unsigned set = 0;
-  for (char *word = strtok(list, ","); word != NULL; word = strtok(NULL, ",")) {
-    size_t i = 0;
-    while (name_at(i) != NULL && strcmp(name_at(i), word) != 0) i++;
-    if (name_at(i) == NULL) driver_die("no such engine or workload here: %s", word);
-    set |= 1u << i;
-  }
-  return set;
-}
-
-static uint64_t parse_number(const char *text, uint64_t least, uint64_t most) {
-  char *end;
-  double number = strtod(text, &end); /* so that 1e6 is one */
-  if (*end != '\0' || !(number >= (double)least && number <= (double)most))
-    driver_die("%s: not a number from %llu to %llu", text, (unsigned long long)least,
-               (unsigned long long)most);
-  return (uint64_t)number;
-}
-
-static struct options parse_options(int argc, char **argv) {
-  enum { KEYS, KEY_SIZE, VALUE_SIZE, ROUNDS, ENGINES, WORKLOADS, JSON, DIR_, HELP };
-  static const struct option names[] = {
-      {"keys", required_argument, NULL, KEYS},
-      {"key-size", required_argument, NULL, KEY_SIZE},
-      {"value-size", required_argument, NULL, VALUE_SIZE},
-      {"rounds", required_argument, NULL, ROUNDS},
-      {"engines", required_argument, NULL, ENGINES},
-      {"workloads", required_argument, NULL, WORKLOADS},
-      {"json", required_argument, NULL, JSON},
-      {"dir", required_argument, NULL, DIR_},
-      {"help", no_argument, NULL, HELP},
-      {NULL, 0, NULL, 0}};
-  struct options options = {.keys = 1000000, .key_size = 16, .value_size = 100, .rounds = 3,
-                            .engines = ~0u, .workloads = ~0u, .directory = "/var/tmp"};
-  int option;
-  while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-    switch (option) {
-      case KEYS: options.keys = parse_number(optarg, 100, UINT32_MAX); break;
-      case KEY_SIZE: options.key_size = parse_number(optarg, KEY_SIZE_MIN, KEY_SIZE_MAX); break;
-      case VALUE_SIZE:
-        options.value_size = parse_number(optarg, VALUE_SIZE_MIN, 1 << 24);
-        break;
-      case ROUNDS: options.rounds = parse_number(optarg, 1, ROUNDS_MAX); break;
-      case ENGINES: options.engines = parse_set(optarg, engine_name); break;
-      case WORKLOADS: options.workloads = parse_set(optarg, workload_name); break;
-      case JSON: options.json = optarg; break;
-      case DIR_: options.directory = optarg; break;
-      case HELP: print_usage(stdout); exit(0);
-      default: print_usage(stderr); exit(2);
-    }
-  }
-  return options;
-}
-
-/* ---- Running --------------------------------------------------------------------- */
-
-static char work_directory[4096]; /* of this run; removed at its end */
-
-static void remove_work_directory(void) { remove_tree(work_directory); }
 
 static void die_of_signal(int number) {
-  remove_work_directory();
+  if (stage_process > 0) {
+    kill(stage_process, SIGKILL);
+    waitpid(stage_process, NULL, 0);
+  }
+  clean_up();
   signal(number, SIG_DFL);
   raise(number);
 }
@@ -172,7 +42,7 @@ static void make_work_directory(const char *parent) {
   snprintf(work_directory, sizeof work_directory, "%s/bench-XXXXXX", parent);
   if (mkdtemp(work_directory) == NULL)
     driver_die("cannot make a directory in %s: %s", parent, strerror(errno));
-  atexit(remove_work_directory);
+  atexit(clean_up);
   signal(SIGINT, die_of_signal);
   signal(SIGTERM, die_of_signal);
 }
@@ -189,8 +59,10 @@ static bool run_stage(const struct run *run, enum stage stage) {
     _exit(0);
   }
   int how;
+  stage_process = child;
   waitpid(child, &how, 0);
-  if (stage == STAGE_CRASH) return WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL;
+  stage_process = 0;
+  if (stage_is_crash(stage)) return WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL;
   if (WIFSIGNALED(how)) fprintf(stderr, "%s: %s\n", run->driver->name, strsignal(WTERMSIG(how)));
   return WIFEXITED(how) && WEXITSTATUS(how) == 0;
 }
@@ -202,13 +74,13 @@ static void make_empty(const char *directory) {
 
 /* One engine, all stages; what is measured before a failure counts. */
 static void run_engine(struct run *run) {
-  for (size_t i = 0; i < METRIC_COUNT; i++) run->results->value[i] = NAN;
+  results_clear(run->results);
   make_empty(run->directory);
   for (enum stage stage = 0; stage < STAGE_COUNT; stage++) {
     if (!stage_is_wanted(run, stage)) continue;
     if (stage == STAGE_DURABLE) make_empty(run->directory);
     if (!run_stage(run, stage)) {
-      fprintf(stderr, "%s: failed in stage %d\n", run->driver->name, (int)stage);
+      fprintf(stderr, "%s: failed in stage \"%s\"\n", run->driver->name, stage_names[stage]);
       break;
     }
   }
@@ -227,15 +99,16 @@ static void run_round(struct report *report, const struct driver *const *engines
   report->round_count = round + 1;
 }
 
-static size_t choose_engines(struct report *report, const struct driver **engines, unsigned set) {
+static void choose_engines(struct report *report, const struct driver **engines,
+                           const struct options *options) {
   report->ours = ENGINES_MAX;
-  for (size_t i = 0; i < DRIVER_COUNT; i++) {
-    if ((set & 1u << i) == 0) continue;
+  for (size_t i = 0; i < driver_count; i++) {
+    if ((options->engines & 1u << i) == 0 || options->value_size < drivers[i]->value_size_least)
+      continue;
     if (strcmp(drivers[i]->name, "bitcask") == 0) report->ours = report->engine_count;
     report->names[report->engine_count] = drivers[i]->name;
     engines[report->engine_count++] = drivers[i];
   }
-  return report->engine_count;
 }
 
 static struct results *shared_results(void) {
@@ -245,32 +118,44 @@ static struct results *shared_results(void) {
   return results;
 }
 
-static void write_json(const struct report *report, const char *path) {
-  FILE *file = fopen(path, "w");
-  if (file == NULL) driver_die("cannot write %s: %s", path, strerror(errno));
-  report_json(report, file);
-  fclose(file);
+static void print_title(const struct options *options) {
+  printf("%s: %llu keys of %zu bytes, values of %zu bytes: %.1f MB live", options->part,
+         (unsigned long long)options->keys, options->key_size, options->value_size,
+         (double)(options->keys * (options->key_size + options->value_size)) / 1e6);
+  if (options->memory > 0) printf(", %.1f MB of memory", (double)options->memory / 1e6);
+  printf(", in %s\n", options->directory);
+}
+
+static void write_json(const struct report *report, const struct options *options) {
+  FILE *file = fopen(options->json, "a");
+  if (file == NULL) driver_die("cannot write %s: %s", options->json, strerror(errno));
+  report_json(report, options, file);
+  if (fclose(file) != 0) driver_die("cannot write %s: %s", options->json, strerror(errno));
 }
 
 int main(int argc, char **argv) {
   static struct report report;
-  const struct driver *engines[DRIVER_COUNT];
-  struct options options = parse_options(argc, argv);
-  choose_engines(&report, engines, options.engines);
+  const struct driver *engines[ENGINES_MAX];
+  struct options options = options_parse(argc, argv);
+  choose_engines(&report, engines, &options);
+  if (options.memory > 0 && !memory_limit_make(options.memory)) {
+    fprintf(stderr, "%s: skipped, limiting memory by a control group is not permitted here\n",
+            options.part);
+    return 0;
+  }
   make_work_directory(options.directory);
 
   struct run run = {.selected = options.workloads,
+                    .seconds = options.seconds,
+                    .memory = options.memory,
                     .directory = driver_path(work_directory, "store"),
                     .results = shared_results()};
   data_init(&run.data, options.keys, options.key_size, options.value_size);
   ticks_a_second();
-  printf("%llu keys of %zu bytes, values of %zu bytes: %.1f MB live, in %s\n",
-         (unsigned long long)options.keys, options.key_size, options.value_size,
-         (double)(options.keys * (options.key_size + options.value_size)) / 1e6,
-         options.directory);
+  print_title(&options);
   for (size_t round = 0; round < options.rounds; round++)
     run_round(&report, engines, &run, round);
   report_print(&report, stdout);
-  if (options.json != NULL) write_json(&report, options.json);
+  if (options.json != NULL) write_json(&report, &options);
   return 0;
 }

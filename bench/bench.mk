@@ -2,7 +2,8 @@
 
 ifndef BENCH_SOURCES
 
-BENCH_SOURCES := bench data measure report workload driver_limit
+BENCH_SOURCES := bench options report workload worker memory_limit measure data driver \
+  driver_limit
 BENCH_FLAGS   := -D_GNU_SOURCE -O3 -g -pthread -Wall -Wextra -Icsrc \
   $(patsubst %,-isystem %,$(filter-out /usr/include,$(XXHASH_INCDIR)))
 BENCH_ARGS    ?=
@@ -24,6 +25,9 @@ $(call bench_try,lmdb,$(CC),c,lmdb.h,-llmdb)
 $(call bench_try,leveldb,$(CC),c,leveldb/c.h,-lleveldb)
 $(call bench_try,rocksdb,$(CC),c,rocksdb/c.h,-lrocksdb)
 $(call bench_try,tkrzw,$(CXX),c++ -std=c++17,tkrzw_dbm_hash.h,-ltkrzw -lstdc++)
+$(call bench_try,bdb,$(CC),c,db.h,-ldb)
+$(call bench_try,gdbm,$(CC),c,gdbm.h,-lgdbm)
+$(call bench_try,sqlite,$(CC),c,sqlite3.h,-lsqlite3)
 ifeq ($(filter bitcask,$(BENCH_WITHOUT)),)
 BENCH_SOURCES += driver_bitcask
 BENCH_FLAGS   += -DBENCH_bitcask

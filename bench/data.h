@@ -14,7 +14,7 @@
 
 #include "driver.h"
 
-enum { KEY_SIZE_MIN = 8, KEY_SIZE_MAX = 511, VALUE_SIZE_MIN = 24 };
+enum { KEY_SIZE_MIN = 8, KEY_SIZE_MAX = 511, KEY_BUFFER_SIZE = 520, VALUE_SIZE_MIN = 24 };
 
 /* Ids from here on are never put. */
 #define ABSENT_ID (UINT64_C(1) << 40)
@@ -28,8 +28,11 @@ struct data {
 
 void data_init(struct data *data, uint64_t key_count, size_t key_size, size_t value_size);
 
-/* The key of `id`, written to `into`, which holds KEY_SIZE_MAX bytes. */
+/* The key of `id`, written to `into`, which holds KEY_BUFFER_SIZE bytes. */
 driver_bytes key_make(const struct data *data, uint64_t id, char *into);
+
+/* The id of a key that key_make gave; ends the process if it is none. */
+uint64_t key_id(const struct data *data, driver_bytes key);
 
 struct value_maker {
   const struct data *data;
@@ -42,7 +45,9 @@ void value_maker_release(struct value_maker *maker);
 /* Valid until the next call. */
 driver_bytes value_make(struct value_maker *maker, uint64_t id, uint64_t generation);
 
-/* End the process unless `value` is one that value_make gave for `id`: its generation. */
+/* End the process unless `value` is one that value_make gave for `id`: its generation. Up to
+ * a KiB every byte is compared, beyond that a cache line of every KiB: comparing more would
+ * take longer than many a get. */
 uint64_t value_check(const struct data *data, uint64_t id, driver_bytes value);
 
 /* A bijection of 64-bit numbers that looks random. */

@@ -30,6 +30,7 @@ struct driver_config {
   uint64_t key_count;    /* keys to expect, for engines that are sized beforehand */
   size_t key_size;
   size_t value_size;
+  uint64_t memory;       /* bytes that there are, page cache included; 0: plenty */
   bool sync;             /* put returns when it survives a power cut */
 };
 
@@ -40,6 +41,7 @@ struct driver {
   const char *tuning; /* how it is set up, in one line, for the reader of the report */
   bool can_sync;      /* driver_config.sync is honoured */
   bool one_thread;    /* writes while another thread reads are not safe */
+  size_t value_size_least; /* made for values from this size on */
 
   void *(*open)(const struct driver_config *config);
   void (*close)(void *store);
@@ -68,6 +70,15 @@ void *driver_allocate(size_t size);
 /* "directory/name", to be given back with free. */
 char *driver_path(const char *directory, const char *name);
 
+/* For engines with a cache of their own: room for everything, or a quarter of the memory
+ * there is, and a buffer of writes to go with it. */
+size_t driver_cache_bytes(const struct driver_config *config);
+size_t driver_write_buffer_bytes(const struct driver_config *config);
+
+/* Those that were built, in the order of the report. */
+extern const struct driver *const drivers[];
+extern const size_t driver_count;
+
 extern const struct driver driver_bitcask;
 extern const struct driver driver_limit_map;
 extern const struct driver driver_limit_clean;
@@ -77,6 +88,10 @@ extern const struct driver driver_lmdb;
 extern const struct driver driver_lmdb_writemap;
 extern const struct driver driver_leveldb;
 extern const struct driver driver_rocksdb;
+extern const struct driver driver_rocksdb_blob;
+extern const struct driver driver_bdb;
+extern const struct driver driver_gdbm;
+extern const struct driver driver_sqlite;
 
 #ifdef __cplusplus
 }

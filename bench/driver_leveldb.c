@@ -24,13 +24,12 @@ static void check(char *error, const char *what) {
 
 static void *store_open(const struct driver_config *config) {
   struct store *store = driver_allocate(sizeof *store);
-  size_t live = config->key_count * (config->key_size + config->value_size);
-  store->cache = leveldb_cache_create_lru(2 * live + ((size_t)64 << 20));
+  store->cache = leveldb_cache_create_lru(driver_cache_bytes(config));
   store->filter = leveldb_filterpolicy_create_bloom(10);
   store->options = leveldb_options_create();
   leveldb_options_set_create_if_missing(store->options, 1);
   leveldb_options_set_compression(store->options, leveldb_no_compression);
-  leveldb_options_set_write_buffer_size(store->options, (size_t)64 << 20);
+  leveldb_options_set_write_buffer_size(store->options, driver_write_buffer_bytes(config));
   leveldb_options_set_max_file_size(store->options, (size_t)16 << 20);
   leveldb_options_set_max_open_files(store->options, 4096);
   leveldb_options_set_cache(store->options, store->cache);

@@ -1,6 +1,6 @@
 /*
  * No engine but a yardstick: the barest log and index that answer the same calls. Nothing
- * is checked, synced or kept safe, and the index is sized beforehand.
+ * is checked or kept safe, and the index is sized beforehand.
  *
  *   log     | key size 4 | value size 4 | key | value | ... each record, then the next
  *   index   open addressing, 16 bytes a slot: hash of the key, place in the log
@@ -60,6 +60,8 @@ struct store {
   size_t capacity;
   struct slot *slots;
   pthread_mutex_t lock;
+  pthread_mutex_t sync_lock;
+  uint64_t synced; /* end of the log that a power cut would leave */
 };
 
 struct session {
@@ -72,7 +74,7 @@ static uint64_t place_size(uint64_t place) { return place & ((1u << SIZE_BITS) -
 
 /* ---- Log ------------------------------------------------------------------------- */
 
-static void log_open(struct log *log, const char *path, bool mapped) {
+static void log_open(struct log *log, const char *path, bool mapped, bool scarce) {
   *log = (struct log){.file = open(path, O_RDWR | O_CREAT, 0644), .end = LOG_HEAD};
   if (log->file < 0) driver_die("cannot open %s", path);
   off_t size = lseek(log->file, 0, SEEK_END);
@@ -82,6 +84,7 @@ static void log_open(struct log *log, const char *path, bool mapped) {
   int protection = mapped ? PROT_READ | PROT_WRITE : PROT_READ;
   log->map = mmap(NULL, LOG_RESERVED, protection, MAP_SHARED | MAP_NORESERVE, log->file, 0);
   if (log->map == MAP_FAILED) driver_die("cannot map %s", path);
+  if (scarce) madvise(log->map, LOG_RESERVED, MADV_RANDOM); /* reading ahead would drive out more */
   lseek(log->file, 0, SEEK_END);
 }
 
@@ -203,7 +206,7 @@ static void copy_if_live(void *context, uint64_t place, const struct record *rec
 static void merge(void *context) {
   struct store *store = context;
   struct copy copy = {.store = store};
-  log_open(&copy.to, store->new_path, true);
+  log_open(&copy.to, store->new_path, true, store->config->memory > 0);
   log_walk(&store->log, store->log.end, copy_if_live, &copy);
   log_close(&store->log);
   store->log = copy.to;
@@ -262,7 +265,8 @@ static struct store *store_open(const struct driver_config *config, enum mode mo
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (store->slots == MAP_FAILED) driver_die("no memory for the index");
   pthread_mutex_init(&store->lock, NULL);
-  log_open(&store->log, store->log_path, mode != MODE_WRITE);
+  pthread_mutex_init(&store->sync_lock, NULL);
+  log_open(&store->log, store->log_path, mode != MODE_WRITE, config->memory > 0);
   if (!load_index(store)) log_walk(&store->log, store->log.allocated, index_record, store);
   return store;
 }
@@ -323,13 +327,29 @@ static uint64_t append(struct session *session, driver_bytes key, driver_bytes v
   return (log->end - size) << SIZE_BITS | size;
 }
 
+/* Until the log is durable up to `end`. Whoever waits for the one before has been synced with
+ * it, mostly: a group commit. */
+static void sync_up_to(struct store *store, uint64_t end) {
+  pthread_mutex_lock(&store->sync_lock);
+  if (store->synced < end) {
+    pthread_mutex_lock(&store->lock);
+    uint64_t reached = store->log.end;
+    pthread_mutex_unlock(&store->lock);
+    if (fdatasync(store->log.file) != 0) driver_die("cannot sync the log");
+    store->synced = reached;
+  }
+  pthread_mutex_unlock(&store->sync_lock);
+}
+
 static void put(void *context, driver_bytes key, driver_bytes value) {
   struct session *session = context;
   struct store *store = session->store;
   pthread_mutex_lock(&store->lock);
   index_set(store, key, append(session, key, value, false));
+  uint64_t end = store->log.end;
   clean_if_due(store);
   pthread_mutex_unlock(&store->lock);
+  if (store->config->sync) sync_up_to(store, end);
 }
 
 static void remove_key(void *context, driver_bytes key) {
@@ -393,6 +413,7 @@ static void set_cleaning(void *store, bool enabled) { ((struct store *)store)->c
 
 const struct driver driver_limit_map = {.name = "limit-map",
                                         .tuning = "mapped append and read, no safety, no cleaning",
+                                        .can_sync = true,
                                         .open = open_map,
                                         .merge = merge,
                                         LIMIT_FUNCTIONS};
@@ -406,5 +427,6 @@ const struct driver driver_limit_clean = {.name = "limit-clean",
 
 const struct driver driver_limit_write = {.name = "limit-write",
                                           .tuning = "write(2) a put, pread(2) a get, no cleaning",
+                                          .can_sync = true,
                                           .open = open_write,
                                           LIMIT_FUNCTIONS};

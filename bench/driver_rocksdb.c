@@ -23,10 +23,9 @@ static void check(char *error, const char *what) {
 }
 
 static rocksdb_block_based_table_options_t *table_options(const struct driver_config *config) {
-  size_t live = config->key_count * (config->key_size + config->value_size);
   rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
   rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(10));
-  rocksdb_cache_t *cache = rocksdb_cache_create_lru(2 * live + ((size_t)64 << 20));
+  rocksdb_cache_t *cache = rocksdb_cache_create_lru(driver_cache_bytes(config));
   rocksdb_block_based_options_set_block_cache(table, cache);
   rocksdb_cache_destroy(cache);
   rocksdb_block_based_options_set_data_block_index_type(
@@ -35,14 +34,23 @@ static rocksdb_block_based_table_options_t *table_options(const struct driver_co
   return table;
 }
 
-static void *store_open(const struct driver_config *config) {
+/* Values in files of their own, which are collected when a quarter of the oldest is dead. */
+static void use_blobs(rocksdb_options_t *options) {
+  rocksdb_options_set_enable_blob_files(options, 1);
+  rocksdb_options_set_min_blob_size(options, 512);
+  rocksdb_options_set_enable_blob_gc(options, 1);
+  rocksdb_options_set_blob_compression_type(options, rocksdb_no_compression);
+}
+
+static void *store_open(const struct driver_config *config, bool blobs) {
   struct store *store = driver_allocate(sizeof *store);
   store->value_size = config->value_size;
   store->options = rocksdb_options_create();
   rocksdb_options_set_create_if_missing(store->options, 1);
   rocksdb_options_set_compression(store->options, rocksdb_no_compression);
-  rocksdb_options_set_write_buffer_size(store->options, (size_t)64 << 20);
+  rocksdb_options_set_write_buffer_size(store->options, driver_write_buffer_bytes(config));
   rocksdb_options_increase_parallelism(store->options, 2);
+  if (blobs) use_blobs(store->options);
   rocksdb_block_based_table_options_t *table = table_options(config);
   rocksdb_options_set_block_based_table_factory(store->options, table);
   rocksdb_block_based_options_destroy(table);
@@ -54,6 +62,9 @@ static void *store_open(const struct driver_config *config) {
   check(error, "open");
   return store;
 }
+
+static void *open_plain(const struct driver_config *config) { return store_open(config, false); }
+static void *open_blob(const struct driver_config *config) { return store_open(config, true); }
 
 static void store_close(void *context) {
   struct store *store = context;
@@ -123,17 +134,21 @@ static void merge(void *store) {
   rocksdb_compact_range(((struct store *)store)->db, NULL, 0, NULL, 0);
 }
 
+#define ROCKSDB_FUNCTIONS                                                                 \
+  .can_sync = true, .close = store_close, .session_open = session_open,                   \
+  .session_close = session_close, .put = put, .get = get, .remove = remove_key,           \
+  .scan = scan, .merge = merge
+
 const struct driver driver_rocksdb = {
     .name = "rocksdb",
     .tuning = "write buffer 64 MiB, cache for everything, bloom 10 bits, hashed blocks, "
               "no compression",
-    .can_sync = true,
-    .open = store_open,
-    .close = store_close,
-    .session_open = session_open,
-    .session_close = session_close,
-    .put = put,
-    .get = get,
-    .remove = remove_key,
-    .scan = scan,
-    .merge = merge};
+    .open = open_plain,
+    ROCKSDB_FUNCTIONS};
+
+const struct driver driver_rocksdb_blob = {
+    .name = "rocksdb-blob",
+    .tuning = "the same with values in blob files (BlobDB); from 1 KiB on",
+    .value_size_least = 1024,
+    .open = open_blob,
+    ROCKSDB_FUNCTIONS};

@@ -21,6 +21,17 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
 #undef METRIC_INFO
 };
 
+const struct curve_info curve_infos[CURVE_COUNT] = {
+#define CURVE_INFO(name, x, y) {#name, x, y},
+    CURVE_LIST(CURVE_INFO)
+#undef CURVE_INFO
+};
+
+void results_clear(struct results *results) {
+  for (size_t i = 0; i < METRIC_COUNT; i++) results->value[i] = NAN;
+  for (size_t i = 0; i < CURVE_COUNT; i++) results->curves[i].count = 0;
+}
+
 /* ---- Time ------------------------------------------------------------------------ */
 
 double seconds_now(void) {
@@ -53,6 +64,33 @@ double latency_quantile(const struct latency *latency, double quantile) {
     if (seen >= wanted) return bucket_ticks(i) / microsecond;
   }
   return (double)latency->max / microsecond;
+}
+
+static void curve_add(struct curve *curve, double x, double y) {
+  if (curve->count == CURVE_POINTS) return;
+  curve->points[curve->count].x = (float)x;
+  curve->points[curve->count++].y = (float)y;
+}
+
+void latency_curve(const struct latency *latency, struct curve *curve) {
+  static const double quantiles[] = {0.5,  0.75,  0.9,    0.95,   0.99,    0.995, 0.999,
+                                     0.9995, 0.9999, 0.99995, 0.99999, 0.999999, 1};
+  curve->count = 0;
+  for (size_t i = 0; i < sizeof quantiles / sizeof quantiles[0]; i++)
+    curve_add(curve, quantiles[i], latency_quantile(latency, quantiles[i]));
+}
+
+void timeline_start(struct timeline *timeline) {
+  timeline->now = 0;
+  timeline->stretch = (uint64_t)(ticks_a_second() * TIMELINE_SECONDS);
+  timeline->next = ticks_now() + timeline->stretch;
+}
+
+void timeline_curve(const struct timeline *timeline, struct curve *curve) {
+  curve->count = 0;
+  for (size_t i = 0; i < timeline->now; i++)
+    curve_add(curve, (double)(i + 1) * TIMELINE_SECONDS,
+              timeline->counts[i] / TIMELINE_SECONDS / 1000);
 }
 
 /* ---- Memory ---------------------------------------------------------------------- */
@@ -115,39 +153,48 @@ static double cool_file(int directory, const char *name, const struct stat *info
 
 void make_cold(const char *directory) { sum_over_files(directory, cool_file); }
 
-struct disk_watch {
+/* ---- Watching -------------------------------------------------------------------- */
+
+struct watch {
+  watch_sample sample;
   const char *directory;
   pthread_t thread;
   atomic_bool stopping;
   double most;
 };
 
-static void *watch_disk(void *context) {
-  struct disk_watch *watch = context;
+static void *run_watch(void *context) {
+  struct watch *watch = context;
   while (!atomic_load(&watch->stopping)) {
-    watch->most = fmax(watch->most, disk_bytes(watch->directory));
-    usleep(30000);
+    watch->most = fmax(watch->most, watch->sample(watch->directory));
+    usleep(20000);
   }
-  watch->most = fmax(watch->most, disk_bytes(watch->directory));
+  watch->most = fmax(watch->most, watch->sample(watch->directory));
   return NULL;
 }
 
-struct disk_watch *disk_watch_start(const char *directory) {
-  struct disk_watch *watch = driver_allocate(sizeof *watch);
+struct watch *watch_start(watch_sample sample, const char *directory) {
+  struct watch *watch = driver_allocate(sizeof *watch);
+  watch->sample = sample;
   watch->directory = directory;
   watch->most = 0;
   atomic_init(&watch->stopping, false);
-  if (pthread_create(&watch->thread, NULL, watch_disk, watch) != 0)
+  if (pthread_create(&watch->thread, NULL, run_watch, watch) != 0)
     driver_die("cannot start a thread");
   return watch;
 }
 
-double disk_watch_stop(struct disk_watch *watch) {
+double watch_stop(struct watch *watch) {
   atomic_store(&watch->stopping, true);
   pthread_join(watch->thread, NULL);
   double most = watch->most;
   free(watch);
   return most;
+}
+
+double sample_memory(const char *directory) {
+  (void)directory;
+  return anonymous_bytes();
 }
 
 static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *walk) {

@@ -25,24 +25,36 @@
   X(b2, "B 2t", "k/s", true)                                        \
   X(scan, "scan", "k/s", true)                                      \
   X(overwrite, "overwrite", "k/s", true)                            \
+  X(zipf, "ow zipf", "k/s", true)                                   \
   X(dirty, "no cleaning", "k/s", true)                              \
   X(delete, "delete", "k/s", true)                                  \
   X(sync1, "sync 1w", "k/s", true)                                  \
   X(sync8, "sync 8w", "k/s", true)                                  \
+  X(fill_p50, "fill p50", "us", false)                              \
+  X(fill_p99, "fill p99", "us", false)                              \
   X(fill_p999, "fill p99.9", "us", false)                           \
   X(fill_max, "fill max", "us", false)                              \
   X(overwrite_p50, "ow p50", "us", false)                           \
   X(overwrite_p99, "ow p99", "us", false)                           \
   X(overwrite_p999, "ow p99.9", "us", false)                        \
   X(overwrite_max, "ow max", "us", false)                           \
-  X(disk, "disk", "MB", false)                                      \
-  X(disk_peak, "disk peak", "MB", false)                            \
+  X(zipf_p50, "zipf p50", "us", false)                              \
+  X(zipf_p99, "zipf p99", "us", false)                              \
+  X(zipf_p999, "zipf p99.9", "us", false)                           \
+  X(zipf_max, "zipf max", "us", false)                              \
+  X(overwrite_disk, "ow disk", "MB", false)                         \
+  X(overwrite_peak, "ow peak", "MB", false)                         \
+  X(zipf_disk, "zipf disk", "MB", false)                            \
+  X(zipf_peak, "zipf peak", "MB", false)                            \
+  X(merged_disk, "merged", "MB", false)                             \
   X(merge, "merge", "ms", false)                                    \
   X(reopen, "reopen", "ms", false)                                  \
   X(reopen_cold, "cold", "ms", false)                               \
   X(recover, "after kill", "ms", false)                             \
+  X(recover_cold, "kill, cold", "ms", false)                        \
   X(lost, "lost", "puts", false)                                    \
   X(memory, "memory", "B/key", false)                               \
+  X(memory_peak, "mem. peak", "B/key", false)                       \
   X(memory_reopened, "reopened", "B/key", false)
 
 enum metric {
@@ -61,10 +73,44 @@ struct metric_info {
 
 extern const struct metric_info metric_infos[METRIC_COUNT];
 
-/* Not measured: NAN. */
+/* Curves: X(name, unit of x, unit of y). */
+#define CURVE_LIST(X)                        \
+  X(overwrite_latency, "quantile", "us")     \
+  X(zipf_latency, "quantile", "us")          \
+  X(overwrite_rate, "s", "k/s")              \
+  X(zipf_rate, "s", "k/s")
+
+enum curve_id {
+#define CURVE_ENUM(name, x, y) CURVE_##name,
+  CURVE_LIST(CURVE_ENUM)
+#undef CURVE_ENUM
+      CURVE_COUNT
+};
+
+struct curve_info {
+  const char *name;
+  const char *x_unit;
+  const char *y_unit;
+};
+
+extern const struct curve_info curve_infos[CURVE_COUNT];
+
+enum { CURVE_POINTS = 512 };
+
+struct curve {
+  size_t count;
+  struct {
+    float x, y;
+  } points[CURVE_POINTS];
+};
+
+/* Not measured: NAN, and curves without a point. */
 struct results {
   double value[METRIC_COUNT];
+  struct curve curves[CURVE_COUNT];
 };
+
+void results_clear(struct results *results);
 
 /* ---- Time ------------------------------------------------------------------------ */
 
@@ -100,6 +146,29 @@ static inline void latency_add(struct latency *latency, uint64_t ticks) {
 /* Microseconds that `quantile` of the latencies do not exceed; 1: the longest. */
 double latency_quantile(const struct latency *latency, double quantile);
 
+/* From the median to the longest. */
+void latency_curve(const struct latency *latency, struct curve *curve);
+
+/* Operations in each of equal stretches of time, one after the other. */
+struct timeline {
+  uint64_t stretch, next; /* ticks: the length of one, and when the current one ends */
+  size_t now;
+  uint32_t counts[CURVE_POINTS];
+};
+
+#define TIMELINE_SECONDS 0.1
+
+void timeline_start(struct timeline *timeline);
+
+static inline void timeline_add(struct timeline *timeline, uint64_t ticks) {
+  for (; ticks >= timeline->next && timeline->now < CURVE_POINTS - 1; timeline->now++)
+    timeline->next += timeline->stretch;
+  timeline->counts[timeline->now]++;
+}
+
+/* Thousand operations a second over time; the last stretch, being cut short, is left out. */
+void timeline_curve(const struct timeline *timeline, struct curve *curve);
+
 /* ---- Memory and disk ------------------------------------------------------------- */
 
 /* Bytes of anonymous memory of this process: what is not a mapped file. */
@@ -111,10 +180,14 @@ double disk_bytes(const char *directory);
 /* Write the files of a directory back and drop them from the page cache. */
 void make_cold(const char *directory);
 
-/* Watches disk_bytes from a thread of its own. */
-struct disk_watch;
-struct disk_watch *disk_watch_start(const char *directory);
-double disk_watch_stop(struct disk_watch *watch); /* the most that was seen */
+/* Watches a sample from a thread of its own. */
+struct watch;
+typedef double (*watch_sample)(const char *directory);
+struct watch *watch_start(watch_sample sample, const char *directory);
+double watch_stop(struct watch *watch); /* the most that was seen */
+
+/* anonymous_bytes, to be watched. */
+double sample_memory(const char *directory);
 
 void remove_tree(const char *directory);
 

@@ -104,29 +104,54 @@ void report_print(const struct report *report, FILE *out) {
 
 /* ---- JSON ------------------------------------------------------------------------ */
 
-static void json_line(const struct report *report, const char *round, size_t engine,
-                      enum metric metric, double value, FILE *out) {
+struct json {
+  const struct report *report;
+  const char *part;
+  FILE *out;
+};
+
+static void json_value(const struct json *json, const char *round, size_t engine,
+                       enum metric metric, double value) {
   if (isnan(value)) return;
-  fprintf(out,
-          "{\"round\": %s, \"engine\": \"%s\", \"metric\": \"%s\", \"value\": %.6g, "
-          "\"unit\": \"%s\"}\n",
-          round, report->names[engine], metric_infos[metric].name, value,
+  fprintf(json->out,
+          "{\"part\": \"%s\", \"round\": %s, \"engine\": \"%s\", \"metric\": \"%s\", "
+          "\"value\": %.6g, \"unit\": \"%s\"}\n",
+          json->part, round, json->report->names[engine], metric_infos[metric].name, value,
           metric_infos[metric].unit);
 }
 
-static void json_lines(const struct report *report, size_t engine, FILE *out) {
-  for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
-    for (size_t round = 0; round < report->round_count; round++) {
-      char number[24];
-      snprintf(number, sizeof number, "%zu", round + 1);
-      json_line(report, number, engine, metric, report->results[round][engine].value[metric],
-                out);
-    }
-    json_line(report, "\"median\"", engine, metric, median_of(report, engine, metric), out);
+static void json_values(const struct json *json, size_t engine, enum metric metric) {
+  const struct report *report = json->report;
+  for (size_t round = 0; round < report->round_count; round++) {
+    char number[24];
+    snprintf(number, sizeof number, "%zu", round + 1);
+    json_value(json, number, engine, metric, report->results[round][engine].value[metric]);
   }
+  json_value(json, "\"median\"", engine, metric, median_of(report, engine, metric));
 }
 
-void report_json(const struct report *report, FILE *out) {
-  for (size_t engine = 0; engine < report->engine_count; engine++)
-    json_lines(report, engine, out);
+static void json_curve(const struct json *json, size_t round, size_t engine, enum curve_id id) {
+  const struct curve *curve = &json->report->results[round][engine].curves[id];
+  for (size_t i = 0; i < curve->count; i++)
+    fprintf(json->out,
+            "{\"part\": \"%s\", \"round\": %zu, \"engine\": \"%s\", \"curve\": \"%s\", "
+            "\"x\": %.7g, \"y\": %.6g}\n",
+            json->part, round + 1, json->report->names[engine], curve_infos[id].name,
+            (double)curve->points[i].x, (double)curve->points[i].y);
+}
+
+void report_json(const struct report *report, const struct options *options, FILE *out) {
+  struct json json = {report, options->part, out};
+  fprintf(out,
+          "{\"part\": \"%s\", \"keys\": %llu, \"key_size\": %zu, \"value_size\": %zu, "
+          "\"rounds\": %zu, \"seconds\": %g, \"memory\": %llu}\n",
+          options->part, (unsigned long long)options->keys, options->key_size,
+          options->value_size, report->round_count, options->seconds,
+          (unsigned long long)options->memory);
+  for (size_t engine = 0; engine < report->engine_count; engine++) {
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
+      json_values(&json, engine, metric);
+    for (size_t round = 0; round < report->round_count; round++)
+      for (enum curve_id id = 0; id < CURVE_COUNT; id++) json_curve(&json, round, engine, id);
+  }
 }

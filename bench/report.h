@@ -5,8 +5,9 @@
 #include <stdio.h>
 
 #include "measure.h"
+#include "options.h"
 
-enum { ENGINES_MAX = 16, ROUNDS_MAX = 99 };
+enum { ENGINES_MAX = 16, ROUNDS_MAX = 25 };
 
 struct report {
   size_t engine_count;
@@ -20,7 +21,13 @@ struct report {
  * others: the median of the ratios in each round. */
 void report_print(const struct report *report, FILE *out);
 
-/* One object a line: every result of a round; with the round "median", those. */
-void report_json(const struct report *report, FILE *out);
+/* One object a line, each with the name of the part:
+ *   what was run        {"part": "main", "keys": 1000000, "key_size": 16, ...}
+ *   each measurement    {"part": "main", "round": 1, "engine": "lmdb", "metric": "get",
+ *                        "value": 837.1, "unit": "k/s"}, and the median over the rounds
+ *                       with "round": "median"
+ *   points of a curve   {"part": "main", "round": 1, "engine": "lmdb",
+ *                        "curve": "overwrite_rate", "x": 0.1, "y": 74} */
+void report_json(const struct report *report, const struct options *options, FILE *out);
 
 #endif

@@ -3,11 +3,14 @@
  * engine opens in a process that knows nothing of it, its memory can be told from that of
  * others, and it can be killed.
  *
- *   main      fill, memory, get, absent, scan, mixes, overwrite, merge, close
- *   reopen    open what was closed, read a key; with the page cache and without
- *   crash     open, put a tenth more keys, die by SIGKILL
- *   recover   open what was killed, look for those keys, delete everything
- *   durable   puts that survive a power cut, in a store of their own
+ *   main          fill, memory, get, absent, scan, mixes, overwriting, merge, close
+ *   reopen        open what was closed, read a key; with the page cache and without
+ *   crash         open, put a tenth more keys, die by SIGKILL
+ *   recover       open what was killed, look for those keys
+ *   crash again   the same with other keys
+ *   recover cold  open what was killed, with nothing of it in the page cache
+ *   delete        delete every key
+ *   durable       puts that survive a power cut, in a store of their own
  */
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H
@@ -28,9 +31,10 @@
   X(a2, "A from two threads")                                                         \
   X(b2, "B from two threads")                                                         \
   X(overwrite, "put over uniform keys, three times as many as keys, while cleaning")  \
-  X(merge, "the same without cleaning where it can be put off, then merge")           \
-  X(reopen, "open after a clean close")                                               \
-  X(recover, "put a tenth more keys, kill -9, open")                                  \
+  X(zipf, "the same with zipfian keys")                                               \
+  X(merge, "overwrite without cleaning where it can be put off, then merge")          \
+  X(reopen, "open after a clean close, warm and cold")                                \
+  X(recover, "put a tenth more keys, kill -9, open; warm and cold")                   \
   X(delete, "delete every key")                                                       \
   X(sync, "durable puts, by one and by eight threads")
 
@@ -52,17 +56,40 @@ extern const struct workload_info workload_infos[WORKLOAD_COUNT];
 struct run {
   const struct driver *driver;
   struct data data;
-  unsigned selected; /* 1 << enum workload */
+  unsigned selected;   /* 1 << enum workload */
+  double seconds;      /* after which a workload other than fill stops */
+  uint64_t memory;     /* bytes that each stage may use, page cache included; 0: any */
   const char *directory;
   struct results *results; /* shared with the parent of the stage's process */
 };
 
-enum stage { STAGE_MAIN, STAGE_REOPEN, STAGE_CRASH, STAGE_RECOVER, STAGE_DURABLE, STAGE_COUNT };
+/* X(name, what to call it when it fails) */
+#define STAGE_LIST(X)               \
+  X(MAIN, "main")                   \
+  X(REOPEN, "reopen")               \
+  X(CRASH, "crash")                 \
+  X(RECOVER, "recover")             \
+  X(CRASH_AGAIN, "crash again")     \
+  X(RECOVER_COLD, "recover cold")   \
+  X(DELETE, "delete")               \
+  X(DURABLE, "durable")
+
+enum stage {
+#define STAGE_ENUM(name, text) STAGE_##name,
+  STAGE_LIST(STAGE_ENUM)
+#undef STAGE_ENUM
+      STAGE_COUNT
+};
+
+extern const char *const stage_names[STAGE_COUNT];
 
 /* Whether the selected workloads need the stage and the engine can do it. */
 bool stage_is_wanted(const struct run *run, enum stage stage);
 
-/* Do the stage in this process. STAGE_CRASH does not return. */
+/* Whether it ends by SIGKILL. */
+bool stage_is_crash(enum stage stage);
+
+/* Do the stage in this process. */
 void stage_run(const struct run *run, enum stage stage);
 
 #endif

@@ -1,0 +1,25 @@
+/* What the command line asks for. */
+#ifndef BENCH_OPTIONS_H
+#define BENCH_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct options {
+  uint64_t keys;
+  size_t key_size;
+  size_t value_size;
+  size_t rounds;
+  double seconds;     /* after which a workload other than fill stops */
+  uint64_t memory;    /* bytes that a stage may use; 0: any */
+  unsigned engines;   /* 1 << index in drivers */
+  unsigned workloads; /* 1 << enum workload */
+  const char *part;   /* name of this run in the JSON lines */
+  const char *json;   /* path, or NULL */
+  const char *directory;
+};
+
+/* Ends the process where it asks for help, or for what there is not. */
+struct options options_parse(int argc, char **argv);
+
+#endif
