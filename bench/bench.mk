@@ -35,27 +35,41 @@ BENCH_ENGINE  := $(B)/libbitcask.a
 endif
 endif
 
+# The module that lua_bench.lua needs, where LMDB is.
+ifneq ($(filter -DBENCH_lmdb,$(BENCH_FLAGS)),)
+BENCH_NATIVE := $(B)/bench_native.so
+endif
+
 BENCH_OBJECTS := $(BENCH_SOURCES:%=$(B)/bench/%.o)
 
-.PHONY: bench bench-quick bench-build bench-lua FORCE
+.PHONY: bench bench-quick bench-build bench-lua bench-charts FORCE
 
-bench: bench-build ## measure this engine and others, a million keys (minutes)
-	$(B)/bench/bench $(BENCH_ARGS)
+BENCH_LUA := LUA_PATH="bench/?.lua;lua/?.lua;lua/?/init.lua;;" LUA_CPATH="$(B)/?.so;;" $(LUA)
+BENCH_RUN := $(BENCH_LUA) bench/run.lua --bench $(B)/bench/bench --lua $(LUA) --out $(B)/bench
+BENCH_DOCS ?= docs
 
-BENCH_QUICK := fill,get,absent,get2,scan,a,overwrite,merge,reopen,recover
+bench: bench-build ## measure this engine and others, all parts (an hour): tables, targets, charts
+	$(BENCH_RUN) $(BENCH_ARGS)
 
-bench-quick: bench-build ## the main part of it in less than a minute: 50,000 keys, one round
-	$(B)/bench/bench --keys 50000 --rounds 1 --workloads $(BENCH_QUICK) $(BENCH_ARGS)
+bench-quick: bench-build ## every part, small, one round: less than a minute
+	$(BENCH_RUN) --quick $(BENCH_ARGS)
 
-bench-lua: all ## what a put and a get cost from Lua
-	LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="$(B)/?.so;;" \
-	  $(LUA) bench/lua_bench.lua $(BENCH_ARGS)
+bench-lua: bench-build ## what a put and a get cost from Lua
+	$(BENCH_LUA) bench/lua_bench.lua $(BENCH_ARGS)
 
-bench-build: $(B)/bench/bench
+bench-charts: ## draw the charts of the last run into docs/
+	$(BENCH_LUA) bench/charts.lua $(B)/bench/results.json $(BENCH_DOCS)
+
+bench-build: $(B)/bench/bench $(BENCH_NATIVE) all
 	$(if $(BENCH_SKIPPED),@echo "left out because the library is not here:$(BENCH_SKIPPED)")
 
 $(B)/bench/bench: $(BENCH_OBJECTS) $(BENCH_ENGINE)
 	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) -pthread -o $@ $^ $(BENCH_LIBS) -lm $(LDFLAGS)
+
+$(B)/bench_native.so: bench/native.c $(B)/libbitcask.a
+	$(CC) $(CFLAGS) -std=c11 $(filter-out -DBENCH_%,$(BENCH_FLAGS)) $(EXTRA_CFLAGS) \
+	  -fvisibility=hidden -isystem $(LUA_INCDIR) $(LIBFLAG) -o $@ $< $(B)/libbitcask.a \
+	  -Wl,--exclude-libs,ALL -llmdb $(LDFLAGS)
 
 # Written anew when the engines that can be built have changed.
 $(B)/bench/engines: FORCE

@@ -31,11 +31,12 @@ static void run(sqlite3 *db, const char *text) {
 }
 
 static sqlite3 *connect_to(const struct driver_config *config) {
-  sqlite3 *db;
+  sqlite3 *db = NULL;
   char text[160];
   char *path = driver_path(config->directory, "data.sqlite");
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-  check(db, sqlite3_open_v2(path, &db, flags, NULL), "open");
+  int code = sqlite3_open_v2(path, &db, flags, NULL);
+  check(db, code, "open");
   free(path);
   sqlite3_busy_timeout(db, 60000);
   run(db, "PRAGMA journal_mode = WAL");

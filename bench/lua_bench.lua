@@ -1,9 +1,18 @@
--- What an operation costs from Lua, in nanoseconds: through `require "bitcask"`, beside a
--- Lua table and an empty call. Keys and values are made before the clock starts.
+-- What an operation costs from Lua, in nanoseconds: through `require "bitcask"`, through a
+-- thin binding of LMDB (native.c), and for a key at hand through bitcask.h without Lua.
+-- Rounds alternate between the engines, each with a store of its own. Keys and values are
+-- made before the clock starts; every value that is read is compared with what was written.
 --
 --   lua bench/lua_bench.lua [--keys N] [--value-size BYTES] [--rounds N] [--dir DIR]
+--                           [--json FILE]
 
-local options = { keys = 1000000, ["value-size"] = 100, rounds = 3, dir = "/var/tmp" }
+local native = require "bench_native"
+local bitcask = require "bitcask"
+local results = require "results"
+
+local options = { keys = 1000000, ["value-size"] = 100, rounds = 3, dir = "/var/tmp", json = "" }
+local VALUES <const> = 16       -- different ones, all in the cache of the processor
+local WARM_CALLS <const> = 300000
 
 for i = 1, #arg, 2 do
   local name = arg[i]:match "^%-%-(.+)$"
@@ -11,15 +20,7 @@ for i = 1, #arg, 2 do
   options[name] = type(default) == "number" and tonumber(arg[i + 1]) // 1 | 0 or arg[i + 1]
 end
 
--- The wall clock where the system tells it in hundredths of a second: os.clock counts the
--- time of all threads of the process.
-local function seconds()
-  local file = io.open "/proc/uptime"
-  if not file then return os.clock() end
-  local now = file:read "n"
-  file:close()
-  return now
-end
+-- ---- Data ---------------------------------------------------------------------------
 
 local function random_string(size)
   local words = {}
@@ -27,116 +28,157 @@ local function random_string(size)
   return table.concat(words):sub(1, size)
 end
 
-local function shuffled(list)
-  local copy = table.move(list, 1, #list, 1, {})
-  for i = #copy, 2, -1 do
-    local j = math.random(i)
-    copy[i], copy[j] = copy[j], copy[i]
-  end
-  return copy
-end
-
--- Call `work` over all keys, over and over for half a second at least.
-local function nanoseconds(keys, work)
-  collectgarbage()
-  local begin, passes, taken = seconds(), 0, 0
-  while taken < 0.5 do
-    work(keys)
-    passes = passes + 1
-    taken = seconds() - begin
-  end
-  return taken * 1e9 / (passes * #keys)
-end
-
-local function median(list)
-  table.sort(list)
-  return (list[(#list + 1) // 2] + list[#list // 2 + 1]) / 2
-end
-
--- Every measurement: a name, which keys, what to do with them.
-local function measurements(db, data)
-  local value, rows = data.value, {}
-  local function add(name, keys, work)
-    rows[#rows + 1] = { name = name, keys = keys, work = work }
-  end
-
-  local mirror = {}
-  for _, key in ipairs(data.order) do mirror[key] = value end
-  local function nothing() end
-
-  add("empty Lua call", data.order, function(keys)
-    for i = 1, #keys do nothing(mirror, keys[i]) end
-  end)
-  add("table get, random", data.order, function(keys)
-    for i = 1, #keys do local _ = mirror[keys[i]] end
-  end)
-  add("table set, fresh table", data.order, function(keys)
-    local fresh = {}
-    for i = 1, #keys do fresh[keys[i]] = value end
-    return fresh
-  end)
-  add("put, random", data.order, function(keys)
-    for i = 1, #keys do assert(db:put(keys[i], value)) end
-  end)
-  add("put, in order of creation", data.keys, function(keys)
-    for i = 1, #keys do assert(db:put(keys[i], value)) end
-  end)
-  add("get, random", data.order, function(keys)
-    for i = 1, #keys do assert(db:get(keys[i])) end
-  end)
-  add("get, in order of creation", data.keys, function(keys)
-    for i = 1, #keys do assert(db:get(keys[i])) end
-  end)
-  add("get, the same key", data.hot, function(keys)
-    for i = 1, #keys do assert(db:get(keys[i])) end
-  end)
-  add("has, random", data.order, function(keys)
-    for i = 1, #keys do assert(db:has(keys[i])) end
-  end)
-  add("get, absent", data.absent, function(keys)
-    for i = 1, #keys do assert(db:get(keys[i]) == nil) end
-  end)
-  return rows
-end
-
+-- Keys with their values, in one random order for puts and another for gets.
 local function make_data(count, value_size)
   math.randomseed(42)
-  local data = { keys = {}, absent = {}, hot = {}, value = random_string(value_size) }
+  local values, data = {}, { put = {}, get = {}, absent = {} }
+  for i = 1, VALUES do values[i] = random_string(value_size) end
   for i = 1, count do
-    data.keys[i] = random_string(16)
+    data.put[i] = { key = random_string(16), value = values[math.random(VALUES)] }
     data.absent[i] = random_string(16)
-    data.hot[i] = data.keys[1]
   end
-  data.order = shuffled(data.keys)
+  table.move(data.put, 1, count, 1, data.get)
+  for i = count, 2, -1 do
+    local j = math.random(i)
+    data.get[i], data.get[j] = data.get[j], data.get[i]
+  end
   return data
 end
 
-local function main()
-  local bitcask = require "bitcask"
-  local data = make_data(options.keys, options["value-size"])
-  local directory = ("%s/lua-bench-%x"):format(options.dir, os.time())
+-- Arrays, so that a loop over them costs little of its own.
+local function columns(pairs_)
+  local keys, values = {}, {}
+  for i, pair in ipairs(pairs_) do keys[i], values[i] = pair.key, pair.value end
+  return keys, values
+end
+
+-- ---- Measuring ----------------------------------------------------------------------
+
+local times = {} -- engine -> metric -> rounds
+
+local function note(engine, metric, nanoseconds)
+  times[engine] = times[engine] or {}
+  times[engine][metric] = times[engine][metric] or {}
+  table.insert(times[engine][metric], nanoseconds)
+end
+
+local function measure(engine, metric, count, work)
+  collectgarbage()
+  local begin = native.now()
+  work()
+  note(engine, metric, (native.now() - begin) * 1e9 / count)
+end
+
+local function measure_store(engine, db, data)
+  local keys, values, get_keys, get_values = data.keys, data.values, data.get_keys, data.get_values
+  local absent, count = data.absent, #data.keys
+  local key, value = keys[1], values[1]
+  measure(engine, "put", count, function()
+    for i = 1, count do assert(db:put(keys[i], values[i])) end
+  end)
+  measure(engine, "get", count, function()
+    for i = 1, count do assert(db:get(get_keys[i]) == get_values[i]) end
+  end)
+  measure(engine, "absent", count, function()
+    for i = 1, count do assert(db:get(absent[i]) == nil) end
+  end)
+  measure(engine, "get_warm", WARM_CALLS, function()
+    for _ = 1, WARM_CALLS do assert(db:get(key) == value) end
+  end)
+  measure(engine, "put_warm", WARM_CALLS, function()
+    for _ = 1, WARM_CALLS do assert(db:put(key, value)) end
+  end)
+end
+
+local function with_directory(name, work)
+  local path = ("%s/lua-bench-%s-%x"):format(options.dir, name, os.time())
+  assert(os.execute(("mkdir '%s'"):format(path)))
   local _ <close> = setmetatable({}, { __close = function()
-    os.execute(("rm -rf '%s'"):format(directory))
+    os.execute(("rm -rf '%s'"):format(path))
   end })
-  local db <close> = assert(bitcask.open(directory))
+  work(path)
+end
 
-  local begin = seconds()
-  for _, key in ipairs(data.order) do assert(db:put(key, data.value)) end
-  local fill = (seconds() - begin) * 1e9 / options.keys
+local engines = {}
 
-  local rows = measurements(db, data)
-  local times = {}
-  for _ = 1, options.rounds do
-    for i, row in ipairs(rows) do
-      times[i] = times[i] or {}
-      table.insert(times[i], nanoseconds(row.keys, row.work))
+function engines.bitcask(data)
+  with_directory("bitcask", function(path)
+    local db = assert(bitcask.open(path))
+    measure_store("bitcask", db, data)
+    assert(db:close())
+    local put, get = native.warm(path, data.keys[1], data.values[1], WARM_CALLS)
+    note("bitcask", "c_put_warm", put)
+    note("bitcask", "c_get_warm", get)
+  end)
+end
+
+function engines.lmdb(data)
+  with_directory("lmdb", function(path)
+    local map_size = (4 << 30) + 8 * #data.keys * (100 + #data.values[1])
+    local env <close> = native.lmdb(path, map_size)
+    measure_store("lmdb", env, data)
+  end)
+end
+
+-- What Lua itself takes: a C function that looks at two strings, and a table.
+function engines.lua(data)
+  local keys, values, get_keys, count = data.keys, data.values, data.get_keys, #data.keys
+  local mirror, key, value, call = {}, data.keys[1], data.values[1], native.call
+  measure("lua", "put", count, function()
+    for i = 1, count do mirror[keys[i]] = values[i] end
+  end)
+  measure("lua", "get", count, function()
+    for i = 1, count do assert(mirror[get_keys[i]]) end
+  end)
+  measure("lua", "call_warm", WARM_CALLS, function()
+    for _ = 1, WARM_CALLS do call(key, value) end
+  end)
+end
+
+-- ---- Report -------------------------------------------------------------------------
+
+local METRICS <const> = { "put", "get", "absent", "put_warm", "c_put_warm", "get_warm",
+  "c_get_warm", "call_warm" }
+local ENGINES <const> = { "bitcask", "lmdb", "lua" }
+
+local function print_table()
+  print(("\nfrom Lua: %d keys of 16 bytes, values of %d: ns an operation, medians of %d rounds")
+    :format(options.keys, options["value-size"], options.rounds))
+  print(("%-12s%12s%12s%12s"):format("", table.unpack(ENGINES)))
+  for _, metric in ipairs(METRICS) do
+    local row = { ("%-12s"):format(metric) }
+    for _, engine in ipairs(ENGINES) do
+      local rounds = times[engine][metric]
+      row[#row + 1] = rounds and ("%12.0f"):format(results.median(rounds)) or ("%12s"):format "-"
+    end
+    print(table.concat(row))
+  end
+end
+
+local function write_json(path)
+  local file <close> = assert(io.open(path, "a"))
+  file:write(results.encode { part = "lua", keys = options.keys, key_size = 16,
+    value_size = options["value-size"], rounds = options.rounds }, "\n")
+  for _, engine in ipairs(ENGINES) do
+    for _, metric in ipairs(METRICS) do
+      for round, value in ipairs(times[engine][metric] or {}) do
+        file:write(results.encode { part = "lua", round = round, engine = engine,
+          metric = metric, value = value, unit = "ns" }, "\n")
+      end
     end
   end
+end
 
-  print(("%d keys of 16 bytes, values of %d: ns an operation, medians of %d rounds"):format(
-    options.keys, options["value-size"], options.rounds))
-  print(("%-28s %8.0f"):format("put, fresh store", fill))
-  for i, row in ipairs(rows) do print(("%-28s %8.0f"):format(row.name, median(times[i]))) end
+local function main()
+  local data = make_data(options.keys, options["value-size"])
+  data.keys, data.values = columns(data.put)
+  data.get_keys, data.get_values = columns(data.get)
+  data.put, data.get = nil, nil
+  for round = 1, options.rounds do
+    for i = 1, #ENGINES do engines[ENGINES[(round + i) % #ENGINES + 1]](data) end
+  end
+  print_table()
+  if options.json ~= "" then write_json(options.json) end
 end
 
 main()
