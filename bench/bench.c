@@ -123,7 +123,8 @@ static void print_title(const struct options *options) {
          (unsigned long long)options->keys, options->key_size, options->value_size,
          (double)(options->keys * (options->key_size + options->value_size)) / 1e6);
   if (options->memory > 0) printf(", %.1f MB of memory", (double)options->memory / 1e6);
-  printf(", in %s\n", options->directory);
+  printf(", in %s%s\n", options->directory,
+         options->own_time ? ", without waiting for a processor" : "");
 }
 
 static void write_json(const struct report *report, const struct options *options) {
@@ -151,6 +152,7 @@ int main(int argc, char **argv) {
                     .directory = driver_path(work_directory, "store"),
                     .results = shared_results()};
   data_init(&run.data, options.keys, options.key_size, options.value_size);
+  if (options.own_time) own_time_use();
   ticks_a_second();
   print_title(&options);
   for (size_t round = 0; round < options.rounds; round++)

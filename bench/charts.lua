@@ -25,8 +25,9 @@ local function rounded(number) return (("%.3g"):format(number)) end
 local function conditions(run, part)
   local facts = run.parts[part]
   if not facts then return "" end
-  return ("%s keys of %d bytes, values of %d, medians of %d rounds"):format(
-    svg.short(facts.keys), facts.key_size, facts.value_size, facts.rounds)
+  return ("%s keys of %d bytes, values of %d, %s"):format(svg.short(facts.keys), facts.key_size,
+    facts.value_size, facts.rounds == 1 and "one round" or
+    ("medians of %d rounds"):format(facts.rounds))
 end
 
 -- The engines of which `has(id)` is true.
@@ -86,8 +87,9 @@ local function frame(canvas, box, x_axis, y_axis)
     canvas:line(box.left, y, box.right, y, "grid")
     canvas:text(box.left - 6, y + 4, y_axis.label(value), "soft small", "end")
   end
-  for _, value in ipairs(x_axis.ticks) do
-    canvas:text(x_axis.scale(value), box.bottom + 16, x_axis.label(value), "soft small", "middle")
+  for i, value in ipairs(x_axis.ticks) do
+    canvas:text(x_axis.scale(value), box.bottom + 16, x_axis.label(value), "soft small",
+      i == #x_axis.ticks and "end" or "middle")
   end
   canvas:line(box.left, box.bottom, box.right, box.bottom, "axis")
   canvas:text(box.left, box.top - 10, y_axis.name, "soft small")
@@ -160,13 +162,13 @@ local function latency_panel(canvas, run, kind, box)
 end
 
 local function latency(run)
-  local canvas = svg.new(920, 440, "How long a put takes while overwriting and merging",
+  local canvas = svg.new(920, 460, "How long a put takes while overwriting and merging",
     conditions(run, "main"))
   local curves = latency_panel(canvas, run, "overwrite",
-    { left = 70, right = 450, top = 140, bottom = 390 })
-  latency_panel(canvas, run, "zipf", { left = 520, right = 900, top = 140, bottom = 390 })
-  canvas:text(70, 112, "uniform keys", "ink head")
-  canvas:text(520, 112, "zipfian keys", "ink head")
+    { left = 70, right = 450, top = 158, bottom = 408 })
+  latency_panel(canvas, run, "zipf", { left = 520, right = 900, top = 158, bottom = 408 })
+  canvas:text(70, 128, "uniform keys", "ink head")
+  canvas:text(520, 128, "zipfian keys", "ink head")
   canvas:legend(20, 72, names_of(curves))
   return canvas
 end

@@ -54,11 +54,12 @@ static uint64_t *choose_segments(struct bitcask *db, size_t *chosen) {
   return ids;
 }
 
+/* On the thread that calls. */
 static void run_merge(struct bitcask *db, const struct bitcask_merge_options *options) {
   struct bitcask_merge *merge;
+  bool finished;
   check(bitcask_merge_open(db, options, &merge), "merge open");
-  check(bitcask_merge_start(merge), "merge start");
-  check(bitcask_merge_wait(merge), "merge");
+  check(bitcask_merge_step(merge, 0, &finished), "merge");
   bitcask_merge_close(merge);
 }
 

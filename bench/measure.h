@@ -116,6 +116,18 @@ void results_clear(struct results *results);
 
 double seconds_now(void);
 
+/* Take the time in which a thread was ready and waited for a processor out of what is
+ * measured: for a machine that others use too. What an engine's own threads cost the one that
+ * is measured is taken out as well. */
+void own_time_use(void);
+bool own_time_is_used(void);
+
+/* Seconds that this thread has waited for a processor; 0 where own_time is not used. */
+double seconds_waited(void);
+
+/* seconds_now less seconds_waited. */
+double seconds_own(void);
+
 /* The cheapest clock there is; ticks_a_second says how fast it runs. */
 static inline uint64_t ticks_now(void) {
 #if defined(__x86_64__)
@@ -158,7 +170,7 @@ struct timeline {
 
 #define TIMELINE_SECONDS 0.1
 
-void timeline_start(struct timeline *timeline);
+void timeline_start(struct timeline *timeline, uint64_t ticks);
 
 static inline void timeline_add(struct timeline *timeline, uint64_t ticks) {
   for (; ticks >= timeline->next && timeline->now < CURVE_POINTS - 1; timeline->now++)

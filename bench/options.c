@@ -11,11 +11,12 @@
 static void print_usage(FILE *out) {
   fprintf(out,
           "usage: bench [--keys N] [--key-size BYTES] [--value-size BYTES] [--rounds N]\n"
-          "             [--seconds N] [--memory BYTES] [--engines A,B,...]\n"
+          "             [--seconds N] [--memory BYTES] [--own-time] [--engines A,B,...]\n"
           "             [--workloads A,B,...] [--part NAME] [--json FILE] [--dir DIR]\n"
           "\n"
           "  --seconds  a workload other than fill stops then, if there is more to do\n"
           "  --memory   what each engine may use, the page cache of its files included\n"
+          "  --own-time without the time in which a thread waits for a processor\n"
           "  --json     results are added to this file, a line each, named --part\n"
           "\nengines:\n");
   for (size_t i = 0; i < driver_count; i++)
@@ -56,8 +57,8 @@ static double parse_number(const char *text, double least, double most) {
 }
 
 struct options options_parse(int argc, char **argv) {
-  enum { KEYS, KEY_SIZE, VALUE_SIZE, ROUNDS, SECONDS, MEMORY, ENGINES, WORKLOADS, PART, JSON,
-         DIRECTORY, HELP };
+  enum { KEYS, KEY_SIZE, VALUE_SIZE, ROUNDS, SECONDS, MEMORY, OWN_TIME, ENGINES, WORKLOADS,
+         PART, JSON, DIRECTORY, HELP };
   static const struct option names[] = {
       {"keys", required_argument, NULL, KEYS},
       {"key-size", required_argument, NULL, KEY_SIZE},
@@ -65,6 +66,7 @@ struct options options_parse(int argc, char **argv) {
       {"rounds", required_argument, NULL, ROUNDS},
       {"seconds", required_argument, NULL, SECONDS},
       {"memory", required_argument, NULL, MEMORY},
+      {"own-time", no_argument, NULL, OWN_TIME},
       {"engines", required_argument, NULL, ENGINES},
       {"workloads", required_argument, NULL, WORKLOADS},
       {"part", required_argument, NULL, PART},
@@ -88,6 +90,7 @@ struct options options_parse(int argc, char **argv) {
       case ROUNDS: options.rounds = (size_t)parse_number(optarg, 1, ROUNDS_MAX); break;
       case SECONDS: options.seconds = parse_number(optarg, 0, 3600); break;
       case MEMORY: options.memory = (uint64_t)parse_number(optarg, 1 << 20, 0x1p50); break;
+      case OWN_TIME: options.own_time = true; break;
       case ENGINES: options.engines = parse_set(optarg, engine_name, true); break;
       case WORKLOADS: options.workloads = parse_set(optarg, workload_name, false); break;
       case PART: options.part = optarg; break;

@@ -2,6 +2,7 @@
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,7 @@ struct options {
   size_t rounds;
   double seconds;     /* after which a workload other than fill stops */
   uint64_t memory;    /* bytes that a stage may use; 0: any */
+  bool own_time;      /* see own_time_use */
   unsigned engines;   /* 1 << index in drivers */
   unsigned workloads; /* 1 << enum workload */
   const char *part;   /* name of this run in the JSON lines */

@@ -33,12 +33,12 @@ local function key_size(bytes)
 end
 
 return {
-  { name = "main", keys = 1000000, quick = { keys = 15000 } },
+  { name = "main", keys = 1000000, quick = { keys = 8000 } },
   large(1, 200000), large(16, 20000), large(64, 8000),
   many(1, FEW), many(5, FEW), many(10, FEW), many(40, "bitcask,limit-map"),
   key_size(8), key_size(32), key_size(64), key_size(128), key_size(200),
   -- 256 MB in 64: four times the memory.
   { name = "scarce", keys = 250000, ["value-size"] = 1000, memory = 64000000, seconds = 5,
     engines = NEAR, workloads = "fill,get,absent,overwrite",
-    quick = { keys = 20000, memory = 12000000, engines = "bitcask,tkrzw" } },
+    quick = { keys = 10000, memory = 8000000, engines = "bitcask,tkrzw" } },
 }

@@ -144,10 +144,11 @@ void report_json(const struct report *report, const struct options *options, FIL
   struct json json = {report, options->part, out};
   fprintf(out,
           "{\"part\": \"%s\", \"keys\": %llu, \"key_size\": %zu, \"value_size\": %zu, "
-          "\"rounds\": %zu, \"seconds\": %g, \"memory\": %llu}\n",
+          "\"rounds\": %zu, \"seconds\": %g, \"memory\": %llu, "
+          "\"own_time\": %d}\n",
           options->part, (unsigned long long)options->keys, options->key_size,
           options->value_size, report->round_count, options->seconds,
-          (unsigned long long)options->memory);
+          (unsigned long long)options->memory, options->own_time);
   for (size_t engine = 0; engine < report->engine_count; engine++) {
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
       json_values(&json, engine, metric);

@@ -2,13 +2,14 @@
 -- then prints which targets are met and draws the charts.
 --
 --   lua bench/run.lua --bench PROGRAM [--out DIR] [--quick] [--parts A,B,...] [--rounds N]
---                     [--engines A,B,...] [--dir DIR] [--charts DIR] [--keep]
+--                     [--engines A,B,...] [--dir DIR] [--charts DIR] [--keep] [--owntime]
 --
 --   --out      where results.json goes (build/bench)
 --   --lua      the interpreter (lua5.4)
 --   --parts    of parts.lua, or "lua": what operations cost from Lua
 --   --engines  instead of those that parts.lua names
 --   --keep     add to results.json; a part that was run before counts as it is run now
+--   --owntime  without the time in which a thread waits for a processor (bench --own-time)
 --   --charts   where the charts go (as --out)
 
 local parts = require "parts"
@@ -16,7 +17,7 @@ local results = require "results"
 
 local function parse(arguments)
   local options = { out = "build/bench", rounds = "3", dir = "/var/tmp", lua = "lua5.4" }
-  local flags, i = { quick = true, keep = true }, 1
+  local flags, i = { quick = true, keep = true, owntime = true }, 1
   while i <= #arguments do
     local name = arguments[i]:match "^%-%-(%a+)$"
     if not name then error("not an option: " .. arguments[i], 0) end
@@ -66,8 +67,9 @@ local function run_part(options, part, json)
   for _, name in ipairs { "keys", "key-size", "value-size", "memory", "workloads" } do
     add(name, of(name))
   end
-  add("seconds", options.quick and "0.5" or part.seconds)
+  add("seconds", options.quick and "0.3" or part.seconds)
   add("engines", options.engines or of "engines")
+  if options.owntime then words[#words + 1] = "--own-time" end
   execute(words)
 end
 
@@ -77,7 +79,7 @@ local function run_lua(options, json)
     return
   end
   execute { options.lua, "bench/lua_bench.lua", "--json", json, "--dir", options.dir,
-    "--keys", options.quick and "50000" or "1000000",
+    "--keys", options.quick and "20000" or "1000000",
     "--rounds", options.quick and "1" or options.rounds }
 end
 
@@ -94,6 +96,7 @@ local function main()
   end
   if wanted(options.parts, "lua") then run_lua(options, json) end
   local run = results.read(json)
+  if options.quick then print("\nThis was the quick run: too small for these targets.") end
   print()
   require("targets").print(run, io.stdout)
   require("charts").draw(run, options.charts or options.out)

@@ -12,7 +12,8 @@ struct worker {
   void *session;
   uint64_t done;
   uint64_t deadline; /* ticks */
-  double begin, end;
+  double begin, end; /* seconds_own */
+  uint64_t waited;   /* ticks, as they were when last looked at */
   struct value_maker maker;
   struct outcome outcome;
   pthread_barrier_t *barrier;
@@ -35,12 +36,25 @@ static void put(struct worker *worker, uint64_t id, uint64_t generation) {
   worker->job->driver->put(worker->session, key, value);
 }
 
+/* Ticks that the thread has waited for a processor since this was last called. To ask takes a
+ * microsecond or two: only what took long is asked for it. */
+static uint64_t waited_since(struct worker *worker) {
+  uint64_t before = worker->waited;
+  worker->waited = (uint64_t)(seconds_waited() * ticks_a_second());
+  return worker->waited - before;
+}
+
 static void timed_put(struct worker *worker, uint64_t id, uint64_t generation) {
+  enum { LONG_TICKS = 100000 }; /* some 40 microseconds */
   uint64_t begin = ticks_now();
   put(worker, id, generation);
-  uint64_t end = ticks_now();
-  latency_add(&worker->outcome.latency, end - begin);
-  timeline_add(&worker->outcome.timeline, end);
+  uint64_t end = ticks_now(), taken = end - begin;
+  if (taken > LONG_TICKS && own_time_is_used()) {
+    uint64_t waited = waited_since(worker);
+    taken -= waited < taken ? waited : taken;
+  }
+  latency_add(&worker->outcome.latency, taken);
+  timeline_add(&worker->outcome.timeline, end - worker->waited);
 }
 
 static bool find(struct worker *worker, uint64_t id, driver_bytes *value) {
@@ -167,7 +181,7 @@ void work_scan(struct worker *worker) {
   worker->done = tally.pairs;
   if (tally.pairs != worker->plan->operations)
     driver_die("the scan yields %llu pairs", (unsigned long long)tally.pairs);
-  worker->end = seconds_now();
+  worker->end = seconds_own();
   if (tally.keys != sum_of_keys(worker->job->data, worker->plan->operations))
     driver_die("the scan yields a key twice, and another not at all");
 }
@@ -180,13 +194,14 @@ static void *run_worker(void *context) {
   value_maker_init(&worker->maker, job->data);
   worker->session = job->driver->session_open(job->store);
   pthread_barrier_wait(worker->barrier);
-  timeline_start(&worker->outcome.timeline);
+  waited_since(worker);
+  timeline_start(&worker->outcome.timeline, ticks_now() - worker->waited);
   worker->deadline = UINT64_MAX;
   if (worker->plan->seconds > 0)
     worker->deadline = ticks_now() + (uint64_t)(worker->plan->seconds * ticks_a_second());
-  worker->begin = seconds_now();
+  worker->begin = seconds_own();
   worker->plan->work(worker);
-  if (worker->end == 0) worker->end = seconds_now();
+  if (worker->end == 0) worker->end = seconds_own();
   pthread_barrier_wait(worker->barrier);
   job->driver->session_close(worker->session);
   value_maker_release(&worker->maker);
@@ -205,16 +220,14 @@ static void start_worker(struct worker *worker, const struct job *job, unsigned 
 }
 
 static void sum_up(const struct worker *workers, unsigned threads, struct outcome *outcome) {
-  double begin = workers[0].begin, end = workers[0].end;
   *outcome = workers[0].outcome;
   outcome->operations = workers[0].done;
+  outcome->seconds = workers[0].end - workers[0].begin;
   for (unsigned i = 1; i < threads; i++) {
-    begin = fmin(begin, workers[i].begin);
-    end = fmax(end, workers[i].end);
+    outcome->seconds = fmax(outcome->seconds, workers[i].end - workers[i].begin);
     outcome->operations += workers[i].done;
     outcome->missing += workers[i].outcome.missing;
   }
-  outcome->seconds = end - begin;
 }
 
 void job_run(const struct job *job, struct outcome *outcome) {

@@ -36,7 +36,7 @@ struct job {
 
 struct outcome {
   uint64_t operations; /* of all threads */
-  double seconds;      /* from the first to begin until the last to end */
+  double seconds;      /* that the slowest thread took */
   uint64_t missing;    /* keys that were not there */
   struct latency latency;   /* of the first thread's puts where each is timed */
   struct timeline timeline; /* and when they were done */
