@@ -16,6 +16,7 @@ local ENGINES <const> = {
   { id = "bdb", name = "Berkeley DB", colour = "#c86b98" },
   { id = "gdbm", name = "GDBM", colour = "#4fa8b0" },
   { id = "sqlite", name = "SQLite", colour = "#9a7b5f" },
+  { id = "erlang", name = "Erlang Bitcask", colour = "#b0413e" },
   { id = "limit-map", name = "limit, mapped", colour = "#8b949e", dashed = true },
   { id = "limit-clean", name = "limit, cleaning", colour = "#8b949e", dashed = true },
 }

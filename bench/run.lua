@@ -2,11 +2,13 @@
 -- then prints which targets are met and draws the charts.
 --
 --   lua bench/run.lua --bench PROGRAM [--out DIR] [--quick] [--parts A,B,...] [--rounds N]
---                     [--engines A,B,...] [--dir DIR] [--charts DIR] [--keep] [--owntime]
+--                     [--seconds N] [--engines A,B,...] [--dir DIR] [--charts DIR] [--keep]
+--                     [--owntime]
 --
 --   --out      where results.json goes (build/bench)
 --   --lua      the interpreter (lua5.4)
 --   --parts    of parts.lua, or "lua": what operations cost from Lua
+--   --seconds  after which a workload other than fill stops (30)
 --   --engines  instead of those that parts.lua names
 --   --keep     add to results.json; a part that was run before counts as it is run now
 --   --owntime  without the time in which a thread waits for a processor (bench --own-time)
@@ -67,7 +69,7 @@ local function run_part(options, part, json)
   for _, name in ipairs { "keys", "key-size", "value-size", "memory", "workloads" } do
     add(name, of(name))
   end
-  add("seconds", options.quick and "0.3" or part.seconds)
+  add("seconds", options.seconds or options.quick and "0.3" or part.seconds)
   add("engines", options.engines or of "engines")
   if options.owntime then words[#words + 1] = "--own-time" end
   execute(words)
@@ -83,6 +85,21 @@ local function run_lua(options, json)
     "--rounds", options.quick and "1" or options.rounds }
 end
 
+-- Beside the part "main", where Erlang and a built copy of its Bitcask are given.
+local function run_erlang(options, json)
+  local source = os.getenv "ERLANG_BITCASK"
+  if not source or not os.execute "command -v escript >/dev/null 2>&1" then
+    io.stderr:write("left out: Erlang's Bitcask (erlang, and ERLANG_BITCASK=its built source)\n")
+    return
+  end
+  for round = 1, options.quick and 1 or tonumber(options.rounds) do
+    local store = ("%s/erlang-bitcask-%x-%d"):format(options.dir, os.time(), round)
+    os.execute(("escript bench/erlang_bitcask.escript %s %s %d 100 %d >> %s"):format(quote(source),
+      quote(store), options.quick and 8000 or 1000000, round, quote(json)))
+    os.execute("rm -rf " .. quote(store))
+  end
+end
+
 local function main()
   local options = parse(arg)
   local json = options.out .. "/results.json"
@@ -93,6 +110,9 @@ local function main()
   end
   for _, part in ipairs(parts) do
     if wanted(options.parts, part.name) then run_part(options, part, json) end
+  end
+  if wanted(options.parts, "main") and wanted(options.engines, "erlang") then
+    run_erlang(options, json)
   end
   if wanted(options.parts, "lua") then run_lua(options, json) end
   local run = results.read(json)

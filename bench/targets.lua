@@ -88,10 +88,12 @@ end
 more("scan", "scan", "tkrzw", 2)
 more("scan (near the limit)", "scan", "limit-map", 0.7)
 less("full merge", "merge", "limit-map", 1.5)
+less("full merge", "merge", "erlang", 1 / 6)
 
 figure("memory", "bytes a key", { most = 24 }, "main", function(get)
   return get("bitcask", "memory")
 end)
+less("memory", "memory", "erlang", 1 / 3)
 figure("memory", "bytes a key, keys of 200", { most = 24 }, "key-200", function(get)
   return get("bitcask", "memory")
 end)
