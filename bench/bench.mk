@@ -42,7 +42,8 @@ endif
 
 BENCH_OBJECTS := $(BENCH_SOURCES:%=$(B)/bench/%.o)
 
-.PHONY: bench bench-quick bench-build bench-lua bench-charts FORCE
+.PHONY: bench bench-quick bench-build bench-lua bench-instructions bench-charts \
+  bench-tables FORCE
 
 BENCH_LUA := LUA_PATH="bench/?.lua;lua/?.lua;lua/?/init.lua;;" LUA_CPATH="$(B)/?.so;;" $(LUA)
 BENCH_RUN := $(BENCH_LUA) bench/run.lua --bench $(B)/bench/bench --lua $(LUA) --out $(B)/bench
@@ -57,8 +58,14 @@ bench-quick: bench-build ## every part, small, one round: less than a minute
 bench-lua: bench-build ## what a put and a get cost from Lua
 	$(BENCH_LUA) bench/lua_bench.lua $(BENCH_ARGS)
 
+bench-instructions: bench-build ## how many instructions a call takes, counted by callgrind
+	$(LUA) bench/instructions.lua $(B)/bench/bench $(BENCH_ARGS)
+
 bench-charts: ## draw the charts of the last run into docs/
 	$(BENCH_LUA) bench/charts.lua $(B)/bench/results.json $(BENCH_DOCS)
+
+bench-tables: ## the figures of the last run as tables in Markdown
+	@$(BENCH_LUA) bench/tables.lua $(B)/bench/results.json
 
 bench-build: $(B)/bench/bench $(BENCH_NATIVE) all
 	$(if $(BENCH_SKIPPED),@echo "left out because the library is not here:$(BENCH_SKIPPED)")

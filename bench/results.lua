@@ -29,8 +29,9 @@ end
 
 local function decode(line)
   local object = {}
-  for name, text in line:gmatch '"([%w_]+)": "?([^",}]*)' do
-    object[name] = tonumber(text) or text
+  for name, place in line:gmatch '"([%w_]+)": ()' do
+    local text = line:match('^"([^"]*)"', place)
+    object[name] = text or tonumber(line:match("^[^,}]+", place))
   end
   return object
 end
