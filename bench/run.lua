@@ -48,8 +48,8 @@ local function machine()
   end
   local _, cores = first("/proc/cpuinfo", ".*"):gsub("processor%s*:", "")
   local kilobytes = tonumber(first("/proc/meminfo", "MemTotal:%s*(%d+)")) or 0
-  return ("%d x %s, %.0f GB, Linux %s"):format(cores,
-    first("/proc/cpuinfo", "model name%s*:%s*([^\n]+)"), kilobytes / 1e6,
+  return ("%d x %s, %.0f GiB, Linux %s"):format(cores,
+    first("/proc/cpuinfo", "model name%s*:%s*([^\n]+)"), kilobytes / 2 ^ 20,
     first("/proc/sys/kernel/osrelease", "%S+"))
 end
 

@@ -171,6 +171,11 @@ local function number(value, unit)
   return text:format(value) .. unit
 end
 
+local function is_met(target, reached)
+  if target.least then return reached >= target.least end
+  return reached <= target.most
+end
+
 -- The targets in order: { work, target, reached, met }, the last two nil where the run does
 -- not have it.
 function targets.judge(run)
@@ -184,7 +189,7 @@ function targets.judge(run)
       target = ("%s %s%s"):format(target.least and "at least" or "at most", number(bound, unit),
         target.text and ": " .. target.text or " " .. name_of(target.with)),
       reached = reached and number(reached, unit),
-      met = reached and (target.least and reached >= bound or target.most and reached <= bound),
+      met = reached and is_met(target, reached),
     }
   end
   return rows
