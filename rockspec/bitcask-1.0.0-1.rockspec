@@ -45,6 +45,7 @@ build = {
       ["bitcask.hash"] = "lua/bitcask/hash.lua",
       ["bitcask.scenario"] = "lua/bitcask/scenario.lua",
       ["bitcask.scenario.examine"] = "lua/bitcask/scenario/examine.lua",
+      ["bitcask.scenario.faults"] = "lua/bitcask/scenario/faults.lua",
       ["bitcask.scenario.oracle"] = "lua/bitcask/scenario/oracle.lua",
       ["bitcask.scenario.power"] = "lua/bitcask/scenario/power.lua",
       ["bitcask.scenario.witness"] = "lua/bitcask/scenario/witness.lua",

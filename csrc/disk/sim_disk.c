@@ -299,10 +299,13 @@ static enum bitcask_status directory_create(struct disk_directory *base, const c
   if (sim_names_find(names_of(directory), name) != NULL)
     return refuse(&operation, BITCASK_EXISTS, "it exists");
   if (prevents(&operation)) return end(&operation, fail(&operation));
-  enum bitcask_status status = create_file(directory, name, capacity, out);
-  struct disk_file *made = status == BITCASK_OK ? *out : NULL;
-  status = finish(&operation, status);
-  if (status != BITCASK_OK && made != NULL) file_close(made);
+  struct disk_file *made = NULL;
+  enum bitcask_status status =
+      finish(&operation, create_file(directory, name, capacity, &made));
+  if (status == BITCASK_OK)
+    *out = made;
+  else
+    disk_file_close(made);
   return status;
 }
 

@@ -88,16 +88,39 @@ static enum bitcask_status change_names(struct sim_image *image, struct sim_fold
   return BITCASK_OK;
 }
 
+static bool same_name(const char *a, const char *b) { return a[0] != '\0' && strcmp(a, b) == 0; }
+
+/* The newer change decides what becomes of the name, so that the older one no longer does. */
+static bool is_overtaken(const struct sim_name_change *older,
+                         const struct sim_name_change *newer) {
+  return same_name(older->text, newer->text) || same_name(older->text, newer->removed);
+}
+
+/* Forget stuck changes among the first `count` that what was made durable has overtaken;
+ * returns how many are left. */
+static size_t drop_overtaken(struct sim_folder *folder, size_t count,
+                             const struct sim_name_change *newer) {
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (is_overtaken(&folder->changes[i], newer))
+      sim_node_unref(folder->changes[i].node);
+    else
+      folder->changes[kept++] = folder->changes[i];
+  }
+  return kept;
+}
+
 static enum bitcask_status sync_names(struct sim_folder *folder) {
   size_t kept = 0;
   for (size_t i = 0; i < folder->change_count; i++) {
-    struct sim_name_change *change = &folder->changes[i];
-    if (change->is_stuck) {
-      folder->changes[kept++] = *change;
+    struct sim_name_change change = folder->changes[i];
+    if (change.is_stuck) {
+      folder->changes[kept++] = change;
       continue;
     }
-    TRY(sim_names_change(&folder->durable, change));
-    sim_node_unref(change->node);
+    TRY(sim_names_change(&folder->durable, &change));
+    kept = drop_overtaken(folder, kept, &change);
+    sim_node_unref(change.node);
   }
   folder->change_count = kept;
   return BITCASK_OK;

@@ -152,27 +152,52 @@ static void make_durable(struct sim_node *node, const struct sim_write *write) {
     memset(node->durable + write->offset, 0, size);
 }
 
-/* Stuck bytes that a later write covers are written with it, so what is stuck is what
- * programs see of it no longer being on the way to the platter. */
-enum bitcask_status sim_node_sync(struct sim_node *node) {
+/* A newer length that is durable decides, so that stuck ones before it no longer do. */
+static enum bitcask_status sync_lengths(struct sim_node *node) {
   uint64_t length = node->durable_length;
   size_t kept = 0;
   for (size_t i = 0; i < node->length_count; i++) {
-    if (node->lengths[i].is_stuck)
+    if (node->lengths[i].is_stuck) {
       node->lengths[kept++] = node->lengths[i];
-    else
-      length = node->lengths[i].length;
-  }
-  node->length_count = kept;
-  TRY(set_durable_length(node, length));
-  kept = 0;
-  for (size_t i = 0; i < node->write_count; i++) {
-    if (node->writes[i].is_stuck) {
-      node->writes[kept++] = node->writes[i];
       continue;
     }
-    make_durable(node, &node->writes[i]);
-    memory_free(node->writes[i].data);
+    length = node->lengths[i].length;
+    kept = 0;
+  }
+  node->length_count = kept;
+  return set_durable_length(node, length);
+}
+
+static bool covers(const struct sim_write *newer, const struct sim_write *older) {
+  return newer->offset <= older->offset &&
+         newer->offset + newer->size >= older->offset + older->size;
+}
+
+/* Forget stuck writes among the first `count` that a durable one has covered; returns how
+ * many are left. */
+static size_t drop_covered(struct sim_node *node, size_t count, const struct sim_write *newer) {
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (covers(newer, &node->writes[i]))
+      memory_free(node->writes[i].data);
+    else
+      node->writes[kept++] = node->writes[i];
+  }
+  return kept;
+}
+
+enum bitcask_status sim_node_sync(struct sim_node *node) {
+  TRY(sync_lengths(node));
+  size_t kept = 0;
+  for (size_t i = 0; i < node->write_count; i++) {
+    struct sim_write write = node->writes[i];
+    if (write.is_stuck) {
+      node->writes[kept++] = write;
+      continue;
+    }
+    make_durable(node, &write);
+    kept = drop_covered(node, kept, &write);
+    memory_free(write.data);
   }
   node->write_count = kept;
   return BITCASK_OK;

@@ -22,6 +22,7 @@
 -- Set that in the environment of the same program, and only that state of only that story is
 -- looked at.
 
+local faults = require "bitcask.scenario.faults"
 local options = require "bitcask.options"
 local power = require "bitcask.scenario.power"
 local sim = require "bitcask.sim"
@@ -194,11 +195,23 @@ function scenario.again(story, state)
   return report_of(case, power.again(case, state))
 end
 
+--- Let every operation that a story makes on the disk fail: once, and for ever, with every
+-- error that it can give. Writes in the story may fail then; the story itself may raise.
+---@param story table see scenario.story
+---@return table report `faults`, their number, and `failures`, as of scenario.explore
+function scenario.faults(story)
+  local case = case_of(story, 2)
+  local state = wanted_state(case)
+  if state == false then return report_of(case, { failures = {}, is_skipped = true }) end
+  return report_of(case, faults.explore(case, state))
+end
+
 --- Explore a story, and raise what is found wrong.
 ---@param story table see scenario.story
----@return table report as of scenario.explore
-function scenario.check(story)
-  local report = scenario.explore(story)
+---@param explore? fun(story): table scenario.explore or scenario.faults
+---@return table report as of that
+function scenario.check(story, explore)
+  local report = (explore or scenario.explore)(story)
   if #report.failures > 0 then error(tostring(report), 2) end
   return report
 end
