@@ -30,7 +30,8 @@ struct sim_cut {
   bool is_exhaustive;
   bool is_done;
   enum family family;
-  uint64_t step; /* within the family */
+  uint64_t step;   /* within the family */
+  uint64_t stride; /* from one step to the next */
 };
 
 static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
@@ -50,6 +51,7 @@ enum bitcask_status sim_cut_new(const struct sim_image *image, uint64_t sector, 
   struct sim_cut *cut = memory_zeroed(1, sizeof *cut);
   if (cut == NULL) return BITCASK_NOMEMORY;
   cut->limit = limit;
+  cut->stride = 1;
   cut->seed = seed;
   enum bitcask_status status = sim_choices_find(image, sector, seed, &cut->choices);
   if (status == BITCASK_OK) status = prepare(cut);
@@ -107,7 +109,9 @@ static uint64_t moment_after(const struct sim_image *image, uint64_t when) {
  * behind the last one. */
 
 static bool step_moment(struct sim_cut *cut) {
-  uint64_t when = moment_after(cut->choices.image, cut->step);
+  uint64_t when = cut->step;
+  for (uint64_t i = 0; i < cut->stride && when != UINT64_MAX; i++)
+    when = moment_after(cut->choices.image, when);
   if (when == UINT64_MAX) return false;
   for (size_t i = 0; i < cut->choices.count; i++)
     cut->values[i] = sim_choice_at(&cut->choices, &cut->choices.all[i], when);
@@ -119,7 +123,8 @@ static bool step_one(struct sim_cut *cut, bool others) {
   if (cut->step >= cut->choices.count) return false;
   set_all(cut, others);
   unsigned *value = &cut->values[cut->step];
-  const struct sim_choice *choice = &cut->choices.all[cut->step++];
+  const struct sim_choice *choice = &cut->choices.all[cut->step];
+  cut->step += cut->stride;
   *value = others ? 0 : sim_choice_all(choice);
   return true;
 }
@@ -142,7 +147,7 @@ static bool step_garbage(struct sim_cut *cut) {
   if (cut->step >= cut->choices.count) return false;
   set_all(cut, true);
   cut->values[cut->step] = cut->choices.all[cut->step].values - 1;
-  cut->step++;
+  cut->step += cut->stride;
   return true;
 }
 
@@ -240,11 +245,48 @@ static enum bitcask_status next_torn(struct sim_cut *cut, struct sim_image *out,
   cut->name[0] = TORN_MARK;
   for (size_t i = 0; i < length; i++) cut->name[1 + i] = text[length - 1 - i];
   cut->name[1 + length] = '\0';
-  return build_torn(cut, cut->step++, out);
+  uint64_t size = cut->step;
+  cut->step += cut->stride;
+  return build_torn(cut, size, out);
+}
+
+/* How many states a family has. */
+static uint64_t size_of_family(const struct sim_cut *cut) {
+  const struct sim_write *newest = newest_write(cut->choices.image);
+  uint64_t moments = 0, torn = newest != NULL ? newest->size : 0;
+  switch (cut->family) {
+    case FAMILY_MOMENT:
+      for (uint64_t at = 0; (at = moment_after(cut->choices.image, at)) != UINT64_MAX;) moments++;
+      return moments;
+    case FAMILY_ALL_BUT:
+    case FAMILY_ONLY:
+    case FAMILY_GARBAGE:
+      return cut->choices.count;
+    case FAMILY_TORN:
+      return torn < TORN_MAX ? torn : TORN_MAX;
+    default:
+      return 1;
+  }
+}
+
+/* Each family gets its share of the limit: of a larger one every n-th state is made, a
+ * different set for each seed. */
+static void enter_family(struct sim_cut *cut, enum family family) {
+  cut->family = family;
+  uint64_t share = cut->limit / FAMILY_END + 1;
+  uint64_t size = size_of_family(cut);
+  cut->stride = size > share ? (size + share - 1) / share : 1;
+  cut->step = 0;
+  if (cut->stride == 1) return;
+  uint64_t start = drawn(cut->seed, family, size) % cut->stride;
+  if (family == FAMILY_MOMENT)
+    while (start-- > 0) cut->step = moment_after(cut->choices.image, cut->step);
+  else
+    cut->step = start;
 }
 
 static enum bitcask_status next_of_families(struct sim_cut *cut, struct sim_image *out) {
-  for (; cut->family < FAMILY_END; cut->family++, cut->step = 0) {
+  for (; cut->family < FAMILY_END; enter_family(cut, cut->family + 1)) {
     bool found = false;
     if (cut->family == FAMILY_TORN) {
       TRY(next_torn(cut, out, &found));
@@ -260,7 +302,7 @@ static enum bitcask_status next_of_families(struct sim_cut *cut, struct sim_imag
 static enum bitcask_status next_of_all(struct sim_cut *cut, struct sim_image *out) {
   if (cut->is_done) {
     /* All of them were made; what is torn inside a sector is not among them. */
-    cut->family = FAMILY_TORN;
+    if (cut->family != FAMILY_TORN) enter_family(cut, FAMILY_TORN);
     bool found = false;
     TRY(next_torn(cut, out, &found));
     return found ? BITCASK_OK : BITCASK_ABSENT;
