@@ -1068,6 +1068,15 @@ static int keydir_find_(lua_State *L) {
   return push_matches(L, &matches);
 }
 
+/* (hash, more, keeping) -> the same, of the first page */
+static int keydir_reserve_and_find_(lua_State *L) {
+  struct keydir_matches matches;
+  enum bitcask_status status =
+      keydir_reserve_and_find(check_keydir(L), check_u64(L, 2), (unsigned)check_u64(L, 3),
+                              lua_toboolean(L, 4), &matches);
+  return status == BITCASK_OK ? push_matches(L, &matches) : lua_result_failure(L, status);
+}
+
 /* (hash, version, first) -> the same among the old entries */
 static int keydir_find_old_(lua_State *L) {
   struct keydir_matches matches;
@@ -1189,6 +1198,7 @@ static int keydir_close(lua_State *L) {
 
 static const luaL_Reg keydir_methods[] = {
     {"reserve", keydir_reserve_}, {"insert", keydir_insert_},
+    {"reserve_and_find", keydir_reserve_and_find_},
     {"find", keydir_find_},       {"find_old", keydir_find_old_},
     {"replace", keydir_replace_}, {"remove", keydir_remove_},
     {"visit", keydir_visit},      {"copy", keydir_copy},

@@ -294,6 +294,36 @@ enum bitcask_status engine_examine_at(struct segment *segment, uint64_t offset,
   return BITCASK_OK;
 }
 
+void engine_prefetch(struct engine *engine, const struct keydir_matches *matches) {
+  enum { CACHE_LINE = 64, SIZE_MAX_AHEAD = 512 };
+  for (unsigned i = 0; i < matches->count; i++) {
+    const struct keydir_entry *entry = &matches->entries[i];
+    const uint8_t *map = engine_segment(engine, entry->at)->file->map;
+    if (map == NULL) continue;
+    const uint8_t *record = map + place_offset(entry->at);
+    uint64_t size = keydir_entry_size(entry);
+    if (size > SIZE_MAX_AHEAD) size = SIZE_MAX_AHEAD;
+    for (uint64_t at = 0; at < size; at += CACHE_LINE) __builtin_prefetch(record + at);
+  }
+}
+
+enum bitcask_status engine_locate_among(struct engine *engine,
+                                        const struct keydir_matches *matches, bitcask_bytes key,
+                                        struct bitcask_buffer *scratch, struct located *out) {
+  const struct keydir_entry *damaged_one = NULL;
+  for (unsigned i = 0; i < matches->count; i++) {
+    const struct keydir_entry *entry = &matches->entries[i];
+    enum bitcask_status status =
+        engine_examine(engine, engine_segment(engine, entry->at), entry, key, scratch, out);
+    if (status == BITCASK_CORRUPT) damaged_one = entry;
+    if (status != BITCASK_CORRUPT && status != BITCASK_ABSENT) return status;
+  }
+  if (damaged_one == NULL) return BITCASK_ABSENT;
+  out->entry = *damaged_one;
+  out->segment = engine_segment(engine, damaged_one->at);
+  return BITCASK_CORRUPT;
+}
+
 enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key, uint64_t hash,
                                   struct bitcask_buffer *scratch, struct located *out) {
   struct keydir_matches matches;
@@ -303,13 +333,10 @@ enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key, uint
   for (unsigned first = 0;; first += KEYDIR_MATCHES) {
     keydir_find(engine->keydir, hash, first, &matches);
     if (first == 0) stamp = matches.stamp;
-    for (unsigned i = 0; i < matches.count; i++) {
-      const struct keydir_entry *entry = &matches.entries[i];
-      enum bitcask_status status = engine_examine(
-          engine, engine_segment(engine, entry->at), entry, key, scratch, out);
-      if (status == BITCASK_OK) return BITCASK_OK;
-      if (status == BITCASK_ABSENT) continue;
-      if (status != BITCASK_CORRUPT) return status;
+    engine_prefetch(engine, &matches);
+    enum bitcask_status status = engine_locate_among(engine, &matches, key, scratch, out);
+    if (status != BITCASK_ABSENT && status != BITCASK_CORRUPT) return status;
+    if (status == BITCASK_CORRUPT) {
       is_damaged = true;
       damaged_one = *out;
     }

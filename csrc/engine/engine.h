@@ -165,6 +165,13 @@ uint64_t engine_next_id(struct engine *engine);
 /* Commit an edit; stops the engine when its outcome is unknown. */
 enum bitcask_status engine_commit(struct engine *engine, bitcask_bytes items);
 
+/* Add to a number that only one thread at a time changes, while others may read it: without
+ * waiting, as a locked addition does, until all that was written before is in the cache. */
+static inline void engine_add(atomic_uint_least64_t *number, uint64_t by) {
+  atomic_store_explicit(number, atomic_load_explicit(number, memory_order_relaxed) + by,
+                        memory_order_relaxed);
+}
+
 /* A record of the segment is live from now on, or no longer. */
 static inline void engine_count_live(struct segment *segment, uint64_t size) {
   atomic_fetch_add_explicit(&segment->live_bytes, size, memory_order_relaxed);
@@ -209,8 +216,18 @@ enum bitcask_status engine_examine(struct engine *engine, struct segment *segmen
 enum bitcask_status engine_examine_at(struct segment *segment, uint64_t offset,
                                       struct bitcask_buffer *scratch, struct located *out);
 
+/* Start loading the records that these lead to. */
+void engine_prefetch(struct engine *engine, const struct keydir_matches *matches);
+
+/* Which of these is the record of `key`? OK: *out tells. ABSENT: none. CORRUPT: a damaged one,
+ * in *out, may be. */
+enum bitcask_status engine_locate_among(struct engine *engine,
+                                        const struct keydir_matches *matches, bitcask_bytes key,
+                                        struct bitcask_buffer *scratch, struct located *out);
+
 /* The newest published record of `key`, tombstones among entries being loaded included.
- * ABSENT: none. CORRUPT: out->entry is the damaged one. The guard is held by the caller. */
+ * ABSENT: none. CORRUPT: out->entry is the damaged one. The caller holds the guard, or the
+ * write lock, which whoever takes segments away passes through, too. */
 enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key, uint64_t hash,
                                   struct bitcask_buffer *scratch, struct located *out);
 

@@ -525,8 +525,11 @@ static void retire_inputs(struct bitcask_merge *merge) {
   for (size_t i = 0; i < merge->input_count; i++)
     take_from_set(engine, merge->inputs[i].segment);
   mutex_unlock(&engine->set_lock);
-  /* No entry leads to them any more; wait for readers who found one before. */
+  /* No entry leads to them any more; wait for readers who found one before, and for the
+   * writer, who is behind the write lock instead of the guard. */
   guard_wait(&engine->guard);
+  mutex_lock(&engine->write_lock);
+  mutex_unlock(&engine->write_lock);
   for (size_t i = 0; i < merge->input_count; i++) {
     struct segment *segment = merge->inputs[i].segment;
     engine_drop_slot(engine, segment);

@@ -22,10 +22,14 @@ enum bitcask_status publish_reserve(struct engine *engine, const struct pending_
                                     size_t count) {
   size_t expiring = count_expiring(writes, count);
   if (expiring > 0) TRY(expiry_reserve(&engine->expiry, engine->pending_count + expiring));
-  if (count == 1)
-    return keydir_reserve(engine->keydir, writes->hash, engine->pending_count + 1,
-                          engine->snapshot_count > 0);
   return reserve_group(engine, writes, count);
+}
+
+enum bitcask_status publish_reserve_one(struct engine *engine, const struct pending_write *write,
+                                        struct keydir_matches *found) {
+  if (write->expires > 0) TRY(expiry_reserve(&engine->expiry, engine->pending_count + 1));
+  return keydir_reserve_and_find(engine->keydir, write->hash, engine->pending_count + 1,
+                                 engine->snapshot_count > 0, found);
 }
 
 /* Whether a snapshot can see what was written as `version`; then the entry that is replaced
@@ -34,6 +38,12 @@ static bool is_seen_by_snapshot(const struct engine *engine, uint64_t version)
     REQUIRES(engine->write_lock) {
   size_t count = engine->snapshot_count;
   return count > 0 && engine->snapshots[count - 1] >= version;
+}
+
+/* Merges count in the segments that they write, and a put never goes to one of those. */
+static void count_put(struct segment *segment, uint64_t size) {
+  engine_add(&segment->live_bytes, size);
+  engine_add(&segment->live_records, 1);
 }
 
 /* Put the new entry in the place of the one that was found, or remove that one. False: a
@@ -55,13 +65,16 @@ static bool supersede(struct engine *engine, const struct pending_write *write,
 }
 
 /* Let readers see a write. Cannot fail: room was reserved before the append. */
-void publish_now(struct engine *engine, const struct pending_write *write) {
+void publish_now(struct engine *engine, const struct pending_write *write,
+                 const struct keydir_matches *found) {
   struct bitcask_buffer scratch = {0};
   struct located old;
-  guard_token token = guard_enter(&engine->guard);
-  if (!write->is_tombstone) engine_count_live(engine_segment(engine, write->at), write->size);
-  for (;;) {
-    enum bitcask_status status = engine_locate(engine, write->key, write->hash, &scratch, &old);
+  if (!write->is_tombstone) count_put(engine_segment(engine, write->at), write->size);
+  for (;; found = NULL) {
+    enum bitcask_status status =
+        found != NULL && !found->more
+            ? engine_locate_among(engine, found, write->key, &scratch, &old)
+            : engine_locate(engine, write->key, write->hash, &scratch, &old);
     /* A damaged record under the key's own hash is taken for the key's: with a hash worth
      * its name it is. Under a poor one it stays, as damage of an unknown key. */
     bool is_found = status == BITCASK_OK ||
@@ -73,7 +86,6 @@ void publish_now(struct engine *engine, const struct pending_write *write) {
       keydir_insert(engine->keydir, write->hash, write->at, write->size);
     break;
   }
-  guard_leave(token);
   bitcask_buffer_release(&scratch);
   if (write->expires > 0) expiry_add(&engine->expiry, write->expires, write->hash);
   if (write->version > engine->published_version) engine->published_version = write->version;
@@ -83,7 +95,7 @@ void publish_durable(struct engine *engine) {
   uint64_t durable = atomic_load(&engine->durable_ticket);
   while (engine->pending_first != NULL && engine->pending_first->ticket <= durable) {
     struct pending_write *write = engine->pending_first;
-    publish_now(engine, write);
+    publish_now(engine, write, NULL);
     engine->pending_first = write->next;
     if (engine->pending_first == NULL) engine->pending_last = &engine->pending_first;
     engine->pending_count--;

@@ -35,6 +35,7 @@ static enum bitcask_status read_key(struct engine *engine, const uint64_t *at, b
   struct segment *pinned = NULL;
   uint64_t hash = 0;
   TRY(hash_to_read(engine, key, &hash));
+  keydir_prefetch(engine->keydir, hash);
   guard_token token = guard_enter(&engine->guard);
   enum bitcask_status status =
       at == NULL ? engine_locate_live(engine, key, hash, &scratch, &located)

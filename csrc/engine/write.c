@@ -20,6 +20,7 @@ struct group {
   size_t count;
   uint64_t bytes;
   bool has_only_deletes;
+  struct keydir_matches *found; /* gets the entries that the key of a single write may have */
 };
 
 /* No segment, however large a batch makes it, may go beyond what a place can tell. */
@@ -29,19 +30,19 @@ struct group {
 
 /* The version that the key has, as far as was published; 0: there is no such key. */
 static enum bitcask_status current_version(struct engine *engine, bitcask_bytes key,
-                                           uint64_t hash, uint64_t *out) {
+                                           uint64_t hash, uint64_t *out)
+    REQUIRES(engine->write_lock) {
   struct bitcask_buffer scratch = {0};
   struct located located;
-  guard_token token = guard_enter(&engine->guard);
   enum bitcask_status status = engine_locate_live(engine, key, hash, &scratch, &located);
   *out = status == BITCASK_OK ? located.record.version : 0;
-  guard_leave(token);
   bitcask_buffer_release(&scratch);
   return status == BITCASK_ABSENT ? BITCASK_OK : status;
 }
 
 static enum bitcask_status check_version(struct engine *engine, bitcask_bytes key, uint64_t hash,
-                                         uint64_t expected) {
+                                         uint64_t expected)
+    REQUIRES(engine->write_lock) {
   uint64_t version = 0;
   TRY(current_version(engine, key, hash, &version));
   if (version == expected) return BITCASK_OK;
@@ -79,6 +80,7 @@ static enum bitcask_status prepare(struct engine *engine, const struct write_req
                                    struct write *out) {
   *out = (struct write){.record = {.key = request->key}};
   TRY(hash_of(&engine->hash, request->key, &out->pending.hash));
+  keydir_prefetch(engine->keydir, out->pending.hash);
   struct record *record = &out->record;
   if (request->is_delete) {
     record->flags = RECORD_TOMBSTONE;
@@ -99,7 +101,7 @@ static enum bitcask_status prepare(struct engine *engine, const struct write_req
 /* Is there anything to delete: published, or put earlier in the same group? A damaged record
  * counts: it can be deleted. */
 static bool is_there(struct engine *engine, const struct group *group,
-                     const struct write *write) {
+                     const struct write *write) REQUIRES(engine->write_lock) {
   uint64_t version = 0;
   enum bitcask_status status =
       current_version(engine, write->record.key, write->pending.hash, &version);
@@ -131,12 +133,16 @@ static void place_writes(struct engine *engine, struct group *group) REQUIRES(en
   }
   atomic_store_explicit(&engine->last_version, group->writes[group->count - 1].pending.version,
                         memory_order_relaxed);
-  atomic_store(&engine->appended_ticket, ticket);
+  atomic_store_explicit(&engine->appended_ticket, ticket, memory_order_release);
 }
 
 static enum bitcask_status reserve(struct engine *engine, struct group *group)
     REQUIRES(engine->write_lock) {
-  if (group->count == 1) return publish_reserve(engine, &group->writes[0].pending, 1);
+  if (group->count == 1) {
+    TRY(publish_reserve_one(engine, &group->writes[0].pending, group->found));
+    engine_prefetch(engine, group->found); /* to be compared with after the append */
+    return BITCASK_OK;
+  }
   struct pending_write *all = memory_new(group->count * sizeof *all);
   if (all == NULL) return BITCASK_NOMEMORY;
   for (size_t i = 0; i < group->count; i++) all[i] = group->writes[i].pending;
@@ -156,7 +162,7 @@ static enum bitcask_status try_append(struct engine *engine, struct group *group
   size_t headroom = group->has_only_deletes ? 0 : engine_headroom(engine);
   TRY(segment_append_all(engine->active, group->records, group->count, headroom, group->offsets));
   place_writes(engine, group);
-  atomic_fetch_add_explicit(&engine->counters.bytes_written, group->bytes, memory_order_relaxed);
+  engine_add(&engine->counters.bytes_written, group->bytes);
   rotation_flush_ahead(engine);
   return BITCASK_OK;
 }
@@ -170,10 +176,15 @@ static enum bitcask_status append(struct engine *engine, struct group *group)
   return try_append(engine, group);
 }
 
-static void add_to_group(struct group *group, const struct write *write) {
-  group->writes[group->count++] = *write;
+static void count_in_group(struct group *group, const struct write *write) {
+  group->count++;
   group->bytes += write->pending.size;
   group->has_only_deletes &= write->pending.is_tombstone;
+}
+
+static void add_to_group(struct group *group, const struct write *write) {
+  group->writes[group->count] = *write;
+  count_in_group(group, write);
 }
 
 /* ---- Making it durable and visible ---- */
@@ -221,7 +232,7 @@ static enum bitcask_status append_and_publish(struct engine *engine, struct grou
     if (is_flushed_first(engine))
       publish_later(engine, pending);
     else
-      publish_now(engine, pending);
+      publish_now(engine, pending, group->count == 1 ? group->found : NULL);
   }
   return flush_if_due(engine);
 }
@@ -243,21 +254,23 @@ static enum bitcask_status check_one(struct engine *engine, const struct write_r
 
 enum bitcask_status engine_write(struct engine *engine, const struct write_request *request,
                                  uint64_t *version) {
-  struct write write, kept;
+  struct write write;
   struct record *record = NULL;
   uint64_t offset = 0;
-  struct group group = {.writes = &kept, .records = &record, .offsets = &offset, .has_only_deletes = true};
+  struct keydir_matches found;
+  struct group group = {.writes = &write, .records = &record, .offsets = &offset,
+                        .has_only_deletes = true, .found = &found};
   TRY(engine_check_writable(engine));
   TRY(prepare(engine, request, &write));
   mutex_lock(&engine->write_lock);
   enum bitcask_status status = check_one(engine, request, &group, &write);
   if (status == BITCASK_OK) {
-    add_to_group(&group, &write);
+    count_in_group(&group, &write);
     status = append_and_publish(engine, &group);
   }
   mutex_unlock(&engine->write_lock);
   if (status == BITCASK_OK && is_flushed_first(engine)) status = finish_durably(engine, &group);
-  if (status == BITCASK_OK && version != NULL) *version = kept.pending.version;
+  if (status == BITCASK_OK && version != NULL) *version = write.pending.version;
   return status;
 }
 
@@ -335,7 +348,9 @@ enum bitcask_status engine_write_group(struct engine *engine, const struct write
   TRY(engine_check_writable(engine));
   struct write *prepared = memory_zeroed(count, sizeof *prepared);
   uint64_t *hashes = memory_zeroed(expected_count, sizeof *hashes);
-  struct group group = {.writes = memory_zeroed(count, sizeof *group.writes),
+  struct keydir_matches found;
+  struct group group = {.found = &found,
+                        .writes = memory_zeroed(count, sizeof *group.writes),
                         .records = memory_zeroed(count, sizeof *group.records),
                         .offsets = memory_zeroed(count, sizeof *group.offsets),
                         .has_only_deletes = true};

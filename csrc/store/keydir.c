@@ -66,7 +66,11 @@ static uint32_t slot_count(const struct shard *shard) { return shard->homes + sh
 
 void keydir_prefetch(const struct keydir *keydir, uint64_t hash) {
   const struct shard *shard = &keydir->shards[keydir_shard_of(hash)];
-  __builtin_prefetch(shard);
+  /* Whatever these two are, nothing but a prefetch is done with them. */
+  const struct keydir_entry *slots = __atomic_load_n(&shard->slots, __ATOMIC_RELAXED);
+  uint32_t homes = __atomic_load_n(&shard->homes, __ATOMIC_RELAXED);
+  uint64_t home = ((uint64_t)keydir_hash_in_shard(hash) * homes) >> 32;
+  __builtin_prefetch((const void *)((uintptr_t)slots + home * sizeof *slots));
 }
 
 /* The first slot whose entry is not before `hash`: where it is, or would be inserted. */
@@ -77,25 +81,28 @@ static uint32_t first_not_before(const struct shard *shard, uint32_t hash) {
   return i;
 }
 
+static void find(const struct shard *shard, uint32_t hash, unsigned first,
+                 struct keydir_matches *out) {
+  out->count = 0;
+  out->more = false;
+  out->stamp = shard->stamp;
+  if (shard->homes == 0) return;
+  uint32_t end = slot_count(shard);
+  uint32_t i = first_not_before(shard, hash) + first;
+  for (; i < end && shard->slots[i].at != 0 && shard->slots[i].hash == hash; i++) {
+    if (out->count == KEYDIR_MATCHES) {
+      out->more = true;
+      return;
+    }
+    out->entries[out->count++] = shard->slots[i];
+  }
+}
+
 void keydir_find(struct keydir *keydir, uint64_t hash, unsigned first,
                  struct keydir_matches *out) {
   struct shard *shard = shard_of(keydir, hash);
-  uint32_t wanted = keydir_hash_in_shard(hash);
-  out->count = 0;
-  out->more = false;
   mutex_lock(&shard->lock);
-  out->stamp = shard->stamp;
-  if (shard->homes > 0) {
-    uint32_t end = slot_count(shard);
-    uint32_t i = first_not_before(shard, wanted) + first;
-    for (; i < end && shard->slots[i].at != 0 && shard->slots[i].hash == wanted; i++) {
-      if (out->count == KEYDIR_MATCHES) {
-        out->more = true;
-        break;
-      }
-      out->entries[out->count++] = shard->slots[i];
-    }
-  }
+  find(shard, keydir_hash_in_shard(hash), first, out);
   mutex_unlock(&shard->lock);
 }
 
@@ -164,8 +171,8 @@ static enum bitcask_status resize(struct keydir *keydir, struct shard *shard, ui
     atomic_fetch_add(&keydir->bytes,
                      (slot_count(&bigger) - before) * sizeof(struct keydir_entry));
     memory_free(shard->slots);
-    shard->slots = bigger.slots;
-    shard->homes = homes;
+    __atomic_store_n(&shard->slots, bigger.slots, __ATOMIC_RELAXED); /* for keydir_prefetch */
+    __atomic_store_n(&shard->homes, homes, __ATOMIC_RELAXED);
     shard->tail = tail;
     shard->used_end = bigger.used_end;
     shard->stamp++;
@@ -224,13 +231,29 @@ static void give_back_old_room(struct keydir *keydir, struct shard *shard) {
   shard->old_capacity = 0;
 }
 
+static enum bitcask_status reserve(struct keydir *keydir, struct shard *shard, unsigned more,
+                                   bool keeping) {
+  TRY(make_room(keydir, shard, more));
+  if (keeping) return make_old_room(keydir, shard, more);
+  give_back_old_room(keydir, shard);
+  return BITCASK_OK;
+}
+
 enum bitcask_status keydir_reserve(struct keydir *keydir, uint64_t hash, unsigned more,
                                    bool keeping) {
   struct shard *shard = shard_of(keydir, hash);
   mutex_lock(&shard->lock);
-  enum bitcask_status status = make_room(keydir, shard, more);
-  if (status == BITCASK_OK && keeping) status = make_old_room(keydir, shard, more);
-  if (!keeping) give_back_old_room(keydir, shard);
+  enum bitcask_status status = reserve(keydir, shard, more, keeping);
+  mutex_unlock(&shard->lock);
+  return status;
+}
+
+enum bitcask_status keydir_reserve_and_find(struct keydir *keydir, uint64_t hash, unsigned more,
+                                            bool keeping, struct keydir_matches *out) {
+  struct shard *shard = shard_of(keydir, hash);
+  mutex_lock(&shard->lock);
+  enum bitcask_status status = reserve(keydir, shard, more, keeping);
+  if (status == BITCASK_OK) find(shard, keydir_hash_in_shard(hash), 0, out);
   mutex_unlock(&shard->lock);
   return status;
 }

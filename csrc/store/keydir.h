@@ -89,7 +89,8 @@ static inline uint64_t keydir_hash_of(unsigned shard, uint32_t hash) {
   return ((uint64_t)shard << (64 - KEYDIR_SHARD_BITS)) | ((uint64_t)hash << (32 - KEYDIR_SHARD_BITS));
 }
 
-/* Start loading the cache line where `hash` belongs. */
+/* Start loading the cache line where the entry of `hash` has its home. Takes no lock: a shard
+ * that is just growing makes it useless, and no more. */
 void keydir_prefetch(const struct keydir *keydir, uint64_t hash);
 
 /* Entries of `hash`. */
@@ -106,6 +107,10 @@ void keydir_find_old(struct keydir *keydir, uint64_t hash, uint64_t version, uns
  * old entries before may be gone. Reserving and changing need outside exclusion. */
 enum bitcask_status keydir_reserve(struct keydir *keydir, uint64_t hash, unsigned more,
                                    bool keeping);
+
+/* The same as keydir_reserve and keydir_find, in one look. */
+enum bitcask_status keydir_reserve_and_find(struct keydir *keydir, uint64_t hash, unsigned more,
+                                            bool keeping, struct keydir_matches *out);
 
 /* Add an entry; room was reserved. */
 void keydir_insert(struct keydir *keydir, uint64_t hash, place at, uint64_t size);

@@ -76,7 +76,9 @@ describe("a keydir", function()
         local entry = #list > 0 and random.pick(list) or nil
         if which < 0.5 or not entry then
           local hash = hash_of(math.random(500))
-          assert(keydir:reserve(hash, 1))
+          local found, more = assert(keydir:reserve_and_find(hash, 1))
+          local known, more_known = keydir:find(hash)
+          assert.same({ known, more_known }, { found, more })
           next_offset = next_offset + 8
           entry = { hash = hash, at = keydirs.place(1, next_offset), size = 8 * math.random(100) }
           keydir:insert(hash, entry.at, entry.size)
