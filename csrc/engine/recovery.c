@@ -558,9 +558,9 @@ static enum bitcask_status recover(struct recovery *recovery) {
   TRY(refuse(recovery));
   TRY(load_sealed(recovery));
   restore_versions(recovery);
-  if (engine->is_readonly) return BITCASK_OK;
   TRY(check_unknown_segments(recovery, recovery->newest_known));
   TRY(refuse(recovery));
+  if (engine->is_readonly) return BITCASK_OK;
   TRY(commit_recovery(recovery));
   return sweep_orphans(recovery);
 }
