@@ -53,3 +53,18 @@ stress-tsan: ## the same under ThreadSanitizer
 	$(call stress_sanitized,tsan,thread)
 stress-asan: ## the same under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(call stress_sanitized,asan,address$(comma)undefined)
+
+# ---- Coverage: what of the engine the specs run ------------------------------------------
+
+# Not of the binding, whose allocations Lua makes, nor of the simulated disk, which is a tool.
+COVERED_MODULES := $(filter-out bind/% disk/sim%,$(MODULES))
+COVERAGE_SPECS  ?= spec
+
+.PHONY: coverage
+coverage: ## which lines and branches of the engine the specs run, by gcov
+	@$(MAKE) --no-print-directory B=build/coverage CC=gcc \
+	  EXTRA_CFLAGS="-O0 --coverage -fprofile-update=atomic" all internals
+	@$(MAKE) --no-print-directory spec-tools crash-tools
+	@find build/coverage -name '*.gcda' -delete
+	-COVERAGE=1 $(LUA) spec/run.lua --cpath='./build/coverage/?.so;./build/?.so' $(COVERAGE_SPECS)
+	@$(LUA) spec/coverage.lua build/coverage $(COVERED_MODULES)

@@ -10,6 +10,7 @@ local bitcask = require "bitcask"
 local contents = require "spec.support.contents"
 local forge = require "spec.support.forge"
 local random = require "spec.support.random"
+local tally = require "spec.support.tally"
 
 -- ---- Stores --------------------------------------------------------------------------------
 
@@ -174,10 +175,8 @@ local function check(store, disk, case, changed, options)
   return "opened"
 end
 
-local tried = {}
-
 local function try(kind, ...)
-  tried[kind] = (tried[kind] or 0) + 1
+  tally.add("damage_" .. kind)
   return check(...)
 end
 
@@ -284,8 +283,4 @@ for _, case in ipairs(stores) do
   end)
 end
 
-teardown(function()
-  for _, kind in ipairs { "bits", "cuts", "rows", "files", "older" } do
-    print(("count damage_%s %d"):format(kind, tried[kind] or 0))
-  end
-end)
+teardown(tally.report)

@@ -12,6 +12,7 @@ local lfs = require "lfs"
 local ramdisk = require "spec.support.ramdisk"
 local random = require "spec.support.random"
 local scratch = require "spec.support.scratch"
+local tally = require "spec.support.tally"
 
 local function with(files, name, bytes)
   local changed = {}
@@ -77,6 +78,7 @@ after_each(function()
   ramdisk.clean()
   scratch.clean()
 end)
+teardown(tally.report)
 
 -- ---- S58 -----------------------------------------------------------------------------
 
@@ -308,6 +310,7 @@ describe("S59 any byte flipped:", function()
         refused = refused + 1
       end
       tried = tried + 1
+      tally.add "damage_in_files"
     end
     for _, name in ipairs(names) do
       for offset = 0, #files[name] - 1, stride do

@@ -7,12 +7,14 @@ local child = require "spec.support.child"
 local ramdisk = require "spec.support.ramdisk"
 local scratch = require "spec.support.scratch"
 local shimmed = require "spec.support.shimmed"
+local tally = require "spec.support.tally"
 local tools = require "spec.support.tools"
 
 after_each(function()
   ramdisk.clean()
   scratch.clean()
 end)
+teardown(tally.report)
 
 -- A spec in a process that has the shim; what that says is given to `check`.
 local function shimmed_it(name, code, check)
@@ -38,6 +40,7 @@ local function trials(name, case, least)
     local tried, failed = output:match "^(%d+)\t(%d+)\n$"
     assert(tried, output)
     assert.is_truthy(tonumber(tried) >= least, "the call is hardly made: " .. output)
+    tally.add("failed_calls", tonumber(tried))
     -- Short writes and interrupted calls are no failures.
     if case.is_harmless then
       assert.equals("0", failed)

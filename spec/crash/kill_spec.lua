@@ -8,6 +8,7 @@ local random = require "spec.support.random"
 local recovered = require "spec.support.recovered"
 local scratch = require "spec.support.scratch"
 local shimmed = require "spec.support.shimmed"
+local tally = require "spec.support.tally"
 local tools = require "spec.support.tools"
 
 -- Tells its process id, then "open", then "done <operation> <version>" after each.
@@ -31,6 +32,8 @@ local writer = [[
   io.stdout:write "end\n"
   while true do end -- until killed
 ]]
+
+teardown(tally.report)
 
 local function save(model, path)
   local lines = {}
@@ -118,6 +121,7 @@ describe("kill -9 of a process that writes, deletes, seals and merges", function
         end
         assert.is_truthy(version > math.max(highest, newest), "a version was given out twice")
         model, newest = result, version
+        tally.add "kills_random"
       end
     end)
   end
@@ -207,6 +211,7 @@ describe("a process that is killed at a system call", function()
         assert.is_true(ok, ("%s %d, after operation %s: %s"):format(call, n, last,
           tostring(message)))
         kills = kills + (last == "end" and 0 or 1)
+        tally.add("kills_by_strace", last == "end" and 0 or 1)
         n = n + 1
         assert.is_truthy(n < 500, "it does not end")
         ramdisk.clean()
@@ -242,6 +247,7 @@ describe("a process that is killed", function()
       local made = output:match "^(%d+)\n$"
       assert(made, output)
       assert.is_truthy(tonumber(made) >= least, "hardly any: " .. output)
+      tally.add("kills_at_calls", tonumber(made))
     end)
   end
 

@@ -10,6 +10,7 @@ local lfs = require "lfs"
 local ramdisk = require "spec.support.ramdisk"
 local scratch = require "spec.support.scratch"
 local shimmed = require "spec.support.shimmed"
+local tally = require "spec.support.tally"
 local tools = require "spec.support.tools"
 
 local path
@@ -22,6 +23,7 @@ after_each(function()
   ramdisk.clean()
   scratch.clean()
 end)
+teardown(tally.report)
 
 -- What another process is told when it opens the store for writing.
 local function code_elsewhere()
@@ -258,7 +260,7 @@ describe("twenty processes that open at once", function()
       local _, _, log = ...
       local inside = assert(io.open(log, "a"))
       inside:setvbuf "no"
-      local left, refusals = 3, 0
+      local left, refusals = 5, 0
       while left > 0 do
         local db, message, code = bitcask.open(path, { segment_size = 256 })
         if db then
@@ -278,10 +280,11 @@ describe("twenty processes that open at once", function()
     for i = 1, 20 do
       assert.equals("done", outputs[i])
     end
-    local expected = ("in\nout\n"):rep(60)
+    local expected = ("in\nout\n"):rep(100)
     assert.equals(expected, scratch.read(log))
     local db <close> = assert(bitcask.open(path))
-    assert.equals("60", (db:get "count"))
+    assert.equals("100", (db:get "count"))
+    tally.add("lock_races", 100)
   end)
 
   it("all may read while one writes", function()

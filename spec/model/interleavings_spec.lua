@@ -11,6 +11,7 @@ local core = require "bitcask.core"
 local history = require "spec.support.history"
 local random = require "spec.support.random"
 local schedule = require "spec.support.schedule"
+local tally = require "spec.support.tally"
 
 -- ---- The world -----------------------------------------------------------------------------
 
@@ -346,7 +347,6 @@ story("flushing each write", cast(writer, merge, actor("S", hold_snapshot)), {
 
 describe("in every order with two preemptions, and in others:", function()
   local name, turns = (os.getenv "SCHEDULE" or ""):match "^(.-):(%a+)$"
-  local exhaustive, sampled = 0, 0
 
   for i, one in ipairs(stories) do
     if not name or name == one.name then
@@ -358,17 +358,14 @@ describe("in every order with two preemptions, and in others:", function()
         local seed = random.begin(9000 + i)
         local count = schedule.exhaust(one, 2)
         assert.is_truthy(count >= 100, "hardly any: " .. count)
-        exhaustive = exhaustive + count
-        local some = random.effort(2000)
+        tally.add("schedules_exhaustive", count)
+        local some = random.effort(1000)
         local ok, message = pcall(schedule.sample, one, some)
         assert(ok, message and ("SEED=%d: %s"):format(seed, message))
-        sampled = sampled + some
+        tally.add("schedules_sampled", some)
       end)
     end
   end
 
-  teardown(function()
-    print(("count schedules_exhaustive %d"):format(exhaustive))
-    print(("count schedules_sampled %d"):format(sampled))
-  end)
+  teardown(tally.report)
 end)

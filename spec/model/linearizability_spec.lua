@@ -10,6 +10,7 @@ local bitcask = require "bitcask"
 local linear = require "spec.support.linear"
 local ramdisk = require "spec.support.ramdisk"
 local random = require "spec.support.random"
+local tally = require "spec.support.tally"
 local tools = require "spec.support.tools"
 
 -- What each thread does: random operations on few keys, all of which are told as
@@ -196,9 +197,10 @@ end
 
 describe("what threads do and see", function()
   after_each(ramdisk.clean)
+  teardown(tally.report)
 
   local first = random.begin(os.time())
-  local runs = os.getenv "SEED" and 1 or random.effort(3)
+  local runs = os.getenv "SEED" and 1 or random.effort(8)
   for i = 0, runs - 1 do
     for _, case in ipairs {
       { sync = "none", threads = 4, steps = 1000 },
@@ -211,6 +213,8 @@ describe("what threads do and see", function()
         if not ok then return pending(message) end
         local history = record(seed, case.sync, case.threads, case.steps)
         assert.is_true(#history > case.threads * case.steps * 0.9)
+        tally.add "linear_histories"
+        tally.add("linear_operations", #history)
         local fine, complaint = pcall(linear.check, history)
         if not fine then error(("SEED=%d, sync %s: %s"):format(seed, case.sync, complaint), 0) end
       end)

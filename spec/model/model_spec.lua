@@ -9,6 +9,7 @@ local bitcask = require "bitcask"
 local contents = require "spec.support.contents"
 local ramdisk = require "spec.support.ramdisk"
 local random = require "spec.support.random"
+local tally = require "spec.support.tally"
 local tools = require "spec.support.tools"
 
 -- Where the clock cannot be moved, nothing expires.
@@ -471,14 +472,16 @@ describe("the engine and a table", function()
     if clock then clock.reset() end
     ramdisk.clean()
   end)
+  teardown(tally.report)
 
   local first = random.begin(os.time())
-  local runs, steps = random.effort(4), 2000
+  local runs, steps = random.effort(16), 2000
 
   for i = 0, (os.getenv "SEED" and 1 or runs) - 1 do
     local seed = first + i
     it(("hold the same after %d steps, SEED=%d"):format(steps, seed), function()
       run(ramdisk.path(), seed, steps)
+      tally.add("model_steps", steps)
     end)
   end
 end)
