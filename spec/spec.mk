@@ -68,3 +68,11 @@ coverage: ## which lines and branches of the engine the specs run, by gcov
 	@find build/coverage -name '*.gcda' -delete
 	-COVERAGE=1 $(LUA) spec/run.lua --cpath='./build/coverage/?.so;./build/?.so' $(COVERAGE_SPECS)
 	@$(LUA) spec/coverage.lua build/coverage $(COVERED_MODULES)
+
+# ---- As long as there is time -------------------------------------------------------------
+
+SOAK_SECONDS ?= 3600
+
+.PHONY: soak
+soak: all internals spec-tools crash-tools $(B)/spec/stress ## what chance decides, with ever new seeds, for SOAK_SECONDS=3600
+	$(LUA) spec/soak.lua $(SOAK_SECONDS) $(SOAK_SEED)
