@@ -92,6 +92,9 @@ struct disk_directory_ops {
   void (*unlock)(struct disk_directory *directory);
   void (*identify)(struct disk_directory *directory, struct disk_identity *out);
   unsigned (*open_files)(struct disk_directory *directory);
+  /* How many bytes of space are left for files here, as far as can be told; UINT64_MAX: it
+   * cannot. No promise: others may take it, and quotas may be narrower. */
+  uint64_t (*free_space)(struct disk_directory *directory);
   void (*close)(struct disk_directory *directory);
 };
 

@@ -26,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -583,6 +584,16 @@ static unsigned directory_open_files(struct disk_directory *base) {
   return atomic_load(&((struct posix_directory *)base)->open_files);
 }
 
+static uint64_t directory_free_space(struct disk_directory *base) {
+  struct statvfs facts;
+  if (fstatvfs(((struct posix_directory *)base)->fd, &facts) != 0) return UINT64_MAX;
+  /* Some blocks are kept for the superuser. */
+  uint64_t blocks = geteuid() == 0 ? facts.f_bfree : facts.f_bavail;
+  uint64_t size = facts.f_frsize > 0 ? facts.f_frsize : facts.f_bsize;
+  /* File systems that know no bounds tell of no blocks at all. */
+  return facts.f_blocks == 0 || blocks > UINT64_MAX / (size + 1) ? UINT64_MAX : blocks * size;
+}
+
 static void directory_close(struct disk_directory *base) {
   struct posix_directory *directory = (struct posix_directory *)base;
   directory_unlock(base);
@@ -604,6 +615,7 @@ static const struct disk_directory_ops directory_ops = {
     .unlock = directory_unlock,
     .identify = directory_identify,
     .open_files = directory_open_files,
+    .free_space = directory_free_space,
     .close = directory_close,
 };
 

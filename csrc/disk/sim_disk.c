@@ -446,6 +446,16 @@ static unsigned directory_open_files(struct disk_directory *base) {
   return atomic_load(&((struct sim_directory *)base)->open_files);
 }
 
+/* Asking changes nothing, and is no operation that could fail. */
+static uint64_t directory_free_space(struct disk_directory *base) {
+  struct sim *sim = ((struct sim_directory *)base)->sim;
+  if (sim->options.space == 0) return UINT64_MAX;
+  sim_lock(sim);
+  uint64_t used = sim_image_used(&sim->image);
+  sim_unlock(sim);
+  return used < sim->options.space ? sim->options.space - used : 0;
+}
+
 static void directory_close(struct disk_directory *base) {
   struct sim_directory *directory = (struct sim_directory *)base;
   struct sim *sim = directory->sim;
@@ -467,6 +477,7 @@ static const struct disk_directory_ops directory_ops = {
     .unlock = directory_unlock,
     .identify = directory_identify,
     .open_files = directory_open_files,
+    .free_space = directory_free_space,
     .close = directory_close,
 };
 

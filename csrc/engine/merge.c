@@ -213,6 +213,28 @@ static enum bitcask_status decide_tombstones(struct bitcask_merge *merge) {
   return status;
 }
 
+/* ---- Plan: is there room ---- */
+
+/* Of the outputs as far as they are known; tombstones that stay are few, or there is room for
+ * them where those that go have been. */
+static uint64_t space_needed(const struct bitcask_merge *merge) {
+  uint64_t needed = 0;
+  for (size_t i = 0; i < merge->moves.count; i++) needed += merge->moves.items[i].size;
+  uint64_t outputs = needed / merge->engine->options.segment_size + 1;
+  return needed == 0 ? 0 : needed + outputs * HEADER_SIZE;
+}
+
+/* Before anything is written: what has no room now would be written in vain. */
+static enum bitcask_status check_space(struct bitcask_merge *merge) {
+  struct disk_directory *directory = merge->engine->directory;
+  uint64_t needed = space_needed(merge), there = directory->ops->free_space(directory);
+  if (needed <= there) return BITCASK_OK;
+  return status_fail(BITCASK_NOSPACE,
+                     "a merge of %zu segments needs %" PRIu64
+                     " bytes of space for what is live in them, and %" PRIu64 " are left",
+                     merge->input_count, needed, there);
+}
+
 static void report_begun(struct bitcask_merge *merge) {
   struct bitcask_event event = {.kind = BITCASK_EVENT_MERGING,
                                 .segments = merge->input_count,
@@ -225,6 +247,7 @@ static enum bitcask_status plan(struct bitcask_merge *merge) {
   TRY(engine_check_writable(merge->engine));
   engine_expire(merge->engine);
   TRY(collect_moves(merge));
+  TRY(check_space(merge));
   TRY(decide_tombstones(merge));
   merge->current_input = 0;
   merge->dropped_version = 0;
@@ -656,6 +679,12 @@ static bool may_rest(const struct bitcask_merge *merge) {
   return merge->phase < PHASE_SWITCH;
 }
 
+/* Where the engine has no threads its disk is a simulated one, whose clock nobody would move. */
+static void rest(struct bitcask_merge *merge) {
+  if (may_rest(merge) && !merge->engine->options.no_threads)
+    throttle_wait(&merge->throttle, merge->engine->disk);
+}
+
 static bool must_rest(struct bitcask_merge *merge) {
   if (!may_rest(merge) || throttle_is_cancelled(&merge->throttle)) return false;
   return throttle_is_paused(&merge->throttle) ||
@@ -672,7 +701,7 @@ static uint64_t default_budget(const struct bitcask_merge *merge) {
 /* What a step or an answer comes to. */
 static enum bitcask_status settle(struct bitcask_merge *merge, enum phase before,
                                   enum bitcask_status status) {
-  bool may_do_with_less = before == PHASE_COPY || before == PHASE_COMMIT;
+  bool may_do_with_less = before < PHASE_CARRY_OUT || before == PHASE_COMMIT;
   if (status == BITCASK_NOSPACE && may_do_with_less && make_do(merge)) status = BITCASK_OK;
   if (status != BITCASK_OK) return fail(merge, status);
   if (merge->phase == PHASE_DONE) end_merge(merge);
@@ -703,7 +732,7 @@ enum bitcask_status bitcask_merge_step(struct bitcask_merge *merge, uint64_t bud
     if (!must_rest(merge)) status = step(merge, budget);
   } else {
     while (status == BITCASK_OK && !is_ended(merge) && !merge->is_asking) {
-      if (may_rest(merge)) throttle_wait(&merge->throttle, merge->engine->disk);
+      rest(merge);
       status = step(merge, default_budget(merge));
     }
     if (status == BITCASK_OK) status = status_note_give(&merge->outcome);
@@ -735,14 +764,14 @@ enum bitcask_status bitcask_merge_answer(struct bitcask_merge *merge, enum bitca
 
 enum bitcask_status bitcask_merge_rest(struct bitcask_merge *merge) {
   TRY(check_unthreaded(merge));
-  if (may_rest(merge)) throttle_wait(&merge->throttle, merge->engine->disk);
+  rest(merge);
   return BITCASK_OK;
 }
 
 static void *run(void *context) {
   struct bitcask_merge *merge = context;
   while (!is_ended(merge)) {
-    if (may_rest(merge)) throttle_wait(&merge->throttle, merge->engine->disk);
+    rest(merge);
     enum bitcask_status status = step(merge, default_budget(merge));
     if (status != BITCASK_OK && status != BITCASK_CANCELLED)
       engine_report_failure(merge->engine, status);

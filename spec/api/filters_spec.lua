@@ -434,6 +434,44 @@ describe("a filter whose process is killed", function()
   end)
 end)
 
+describe("a filter and a power cut", function()
+  -- On the simulated disk, before and after every step of the merge.
+  it("leave each key as it was or as the filter said, and lose no other", function()
+    local disk = bitcask.sim.disk { seed = 1 }
+    local db <close> = assert(bitcask.open("store", { disk = disk, segment_size = 512 }))
+    for round = 1, 2 do
+      for i = 1, 4 do
+        assert(db:put("keep" .. i, "v" .. round))
+        assert(db:put("drop" .. i, "v" .. round))
+        assert(db:put("new" .. i, "v" .. round))
+      end
+    end
+    assert(db:seal())
+    local changed, states = {}, 0
+    local function check()
+      for survivor, name in disk:crash_states { limit = 60 } do
+        local after <close> = assert(bitcask.open("store", { disk = survivor }))
+        local count = 0
+        for i = 1, 4 do
+          assert.equals("v2", (after:get("keep" .. i)), name)
+          local dropped, new = after:get("drop" .. i), after:get("new" .. i)
+          assert.is_true(dropped == nil or dropped == "v2", name)
+          assert.is_true(new == "v2" or new == "new v2", name)
+          count = count + (dropped and 0 or 1) + (new == "v2" and 0 or 1)
+        end
+        states, changed[count] = states + 1, true
+      end
+    end
+    for _ in db:merging { step = 64, filter = by_name } do
+      check()
+    end
+    assert.is_true(states > 100)
+    for _, count in ipairs { 0, 4, 8 } do
+      assert.is_true(changed[count], "it never left off at " .. count)
+    end
+  end)
+end)
+
 describe("a filter by chance", function()
   after_each(scratch.clean)
 

@@ -149,7 +149,8 @@ describe("the option policy", function()
   end)
 
   it("is a function, a callable object or false", function()
-    for _, wrong in ipairs { true, 1, "default", {}, setmetatable({}, { __call = 1 }), io.stdout } do
+    local no_call = setmetatable({}, { __call = 1 })
+    for _, wrong in ipairs { true, 1, "default", {}, no_call, io.stdout } do
       assert.has_error(function() bitcask.open(path, { policy = wrong }) end)
     end
   end)
