@@ -84,10 +84,10 @@ function bitcask.open(directory, opts)
   local checked = options.check(options.open, opts, 2)
   -- 0, not -1, is for ever here.
   checked.ttl_ms = checked.ttl and math.max(0, options.ttl_ms(checked.ttl))
-  local policy = checked.policy
-  checked.consults = policy and "only" or nil
+  local merge_by = checked.policy
+  checked.consults = merge_by and "only" or nil
   local db, message, code = core.cask.open(directory, checked)
-  if db and policy and core.cask.consults(db) then consulting.attach(db, policy) end
+  if db and merge_by and core.cask.consults(db) then consulting.attach(db, merge_by) end
   return db, message, code
 end
 
