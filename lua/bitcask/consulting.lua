@@ -26,7 +26,7 @@ local instructions <const>, interval <const> = 10000000, 10000
 local vain_limit <const> = 1000
 
 -- store -> its state: `policy`; `job` and `plan`, under way; `is_due`, it is to be asked;
--- `is_asking`, it is being asked; `is_working`, a call is at it, and notes have to wait; `vain`,
+-- `is_asking`, it is being asked; `working`, so many calls are at it, and notes have to wait; `vain`,
 -- signatures of merges in vain
 local states = setmetatable({}, { __mode = "k" })
 
@@ -34,7 +34,7 @@ local states = setmetatable({}, { __mode = "k" })
 ---@param db bitcask.store of which cask.consults is true
 ---@param policy function a checked one
 function consulting.attach(db, policy)
-  states[db] = { policy = policy, vain = {}, vain_count = 0 }
+  states[db] = { policy = policy, working = 0, vain = {}, vain_count = 0 }
 end
 
 -- ---- Asking ----------------------------------------------------------------------------
@@ -153,11 +153,11 @@ local function learn(db, state, ids, report)
   return false
 end
 
--- Do something during which notes are only remembered.
+-- Do something during which notes are only remembered. It may yield.
 local function undisturbed(state, work, ...)
-  state.is_working = true
+  state.working = state.working + 1
   local results = table.pack(pcall(work, ...))
-  state.is_working = false
+  state.working = state.working - 1
   if not results[1] then error(results[2], 0) end
   return table.unpack(results, 2, results.n)
 end
@@ -190,8 +190,8 @@ core.consult_with(function(db, is_due, has_merged)
   jobs.settle(db)
   local state = states[db]
   if not state then return end
-  state.is_due = state.is_due or is_due
-  if state.is_working then return end
+  state.is_due = state.is_due or is_due or has_merged and state.working > 0
+  if state.working > 0 then return end
   if state.job then
     if not state.job:progress().finished then return end
     local useful = undisturbed(state, collect, db, state)
@@ -205,13 +205,28 @@ end)
 function consulting.give_way(db)
   local state = states[db]
   if not state or not state.job then return end
+  state.is_due = true
   if state.job:progress().finished then
     undisturbed(state, collect, db, state)
   else
     state.job:close()
     state.job, state.plan = nil, nil
   end
-  state.is_due = true
+end
+
+--- The program merges, in `work(...)`: its policy has to wait.
+function consulting.set_aside(db, work, ...)
+  local state = states[db]
+  if not state then return work(...) end
+  local results = table.pack(undisturbed(state, work, ...))
+  if state.is_due and state.working == 0 and cask.is_open(db) then begin(db, state) end
+  return table.unpack(results, 1, results.n)
+end
+
+--- The same for merges in steps, until it is called with -1.
+function consulting.count_working(db, by)
+  local state = states[db]
+  if state then state.working = state.working + by end
 end
 
 -- What the policy has under way, to its end.

@@ -80,8 +80,9 @@ end
 -- Take what has finished, without waiting, and begin what comes next.
 local function poll(state)
   while state.merge and not state.is_finishing do
-    local _, _, finished = state.merge:progress()
-    if not finished then return end
+    local merge = state.merge
+    local _, _, finished = merge:progress()
+    if not finished or state.merge ~= merge then return end -- or somebody was faster
     finish_current(state)
     go_on(state)
   end

@@ -160,6 +160,12 @@ local function close_merge(state)
   state.merge = nil
 end
 
+local function close(state)
+  close_merge(state)
+  if not state.closed then state.at_end() end
+  state.closed = true
+end
+
 -- The progress of a merge that is done: its report comes with it, and at the end of a plan
 -- of several that of all.
 local function conclude(state, progress)
@@ -174,7 +180,7 @@ local function begin_next(state)
   state.index = state.index + 1
   local merge, message = merging.open(state.db, state.plan, state.index, 3)
   if not merge then
-    state.closed = true
+    close(state)
     error(message, 3)
   end
   state.merge = merge
@@ -182,13 +188,13 @@ end
 
 local function next_step(iterator)
   local state = states[iterator]
-  if state.closed or not state.merge and state.index == #state.plan.queue then return nil end
+  if not state.merge and state.index == #state.plan.queue then close(state) end
+  if state.closed then return nil end
   if not state.merge then begin_next(state) end
   local is_fine, finished, message = pcall(step, state.merge, state.plan,
     state.plan.step or step_size)
   if not is_fine or finished == nil then
-    state.closed = true
-    close_merge(state)
+    close(state)
     error(is_fine and message or finished, is_fine and 2 or 0)
   end
   local progress = merging.progress_of(state.merge, state.plan, state.index)
@@ -203,8 +209,7 @@ local methods = {}
 function methods:close()
   local state = states[self]
   if not state then error("bad self of 'close': a bitcask merging expected", 2) end
-  close_merge(state)
-  state.closed = true
+  close(state)
   return true
 end
 
@@ -221,10 +226,10 @@ local metatable = {
   end,
 }
 
---- Merge by a plan in steps; see db:merging.
-function merging.steps(db, plan)
+--- Merge by a plan in steps; see db:merging. `at_end` is called once, when no step will come.
+function merging.steps(db, plan, at_end)
   local iterator = {}
-  states[iterator] = { db = db, plan = plan, index = 0, reports = {} }
+  states[iterator] = { db = db, plan = plan, index = 0, reports = {}, at_end = at_end }
   setmetatable(iterator, metatable)
   return next_step, iterator, nil, iterator
 end

@@ -312,7 +312,7 @@ function store:merge(plan)
   consulting.check_not_asking(self, 2)
   local checked = merging.check(self, plan, options.merge, 2)
   make_way(self)
-  return merging.now(self, checked, 1) -- 1: a tail call leaves no frame of this function
+  return consulting.set_aside(self, merging.now, self, checked, 2)
 end
 
 --- Merge in bounded steps, for programs that have other things to do between them:
@@ -335,7 +335,8 @@ function store:merging(plan)
   consulting.check_not_asking(self, 2)
   local checked = merging.check(self, plan, options.merging, 2)
   make_way(self)
-  return merging.steps(self, checked)
+  consulting.count_working(self, 1)
+  return merging.steps(self, checked, function() consulting.count_working(self, -1) end)
 end
 
 --- Start merging on a thread of the engine's. The job goes on even when it is dropped.

@@ -396,6 +396,29 @@ describe("the option policy", function()
     contents.check(db, expected)
   end)
 
+  it("does not come between the merges of a plan of the program's", function()
+    local is_wanted = false
+    open(function(store) return is_wanted and everything(store) or nil end)
+    local expected = {}
+    for round = 1, 5 do
+      is_wanted = false
+      until_so(function() return db:stats().merging == 0 end, "rest")
+      local lists = {}
+      for i = 1, 5 do
+        expected["k" .. i] = "round " .. round
+        assert(db:put("k" .. i, expected["k" .. i]))
+        lists[i] = { assert(db:seal()) }
+      end
+      lists.progress = function() is_wanted = true end
+      assert(db:merge(lists))
+      for _ in db:merging() do
+        assert(db:put("other", "round " .. round))
+      end
+      expected.other = db:get "other"
+      contents.check(db, expected)
+    end
+  end)
+
   it("is done by db:maintain in one round, waiting", function()
     open(function() end)
     local expected = fill(300)
