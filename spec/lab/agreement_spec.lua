@@ -3,6 +3,7 @@
 
 local accounting = require "bitcask.lab.accounting"
 local bitcask = require "bitcask"
+local options = require "bitcask.options"
 local plans = require "bitcask.plan"
 local random = require "spec.support.random"
 local ramdisk = require "spec.support.ramdisk"
@@ -71,7 +72,7 @@ end
 
 local function merge(policy, store, description)
   local plan = policy(description)
-  for _, ids in ipairs(plan and plans.check(plan, 1).lists or {}) do
+  for _, ids in ipairs(plan and plans.check(plan, options.plan, 1).lists or {}) do
     store:merge(ids)
   end
 end

@@ -2,6 +2,7 @@
 -- segment, the one that is named first has it, and the other's merge waits for the next time.
 -- The lowest of their rates holds for all.
 
+local options = require "bitcask.options"
 local plans = require "bitcask.plan"
 
 local any = { name = "any", sentence = "what any of several policies wants" }
@@ -34,7 +35,7 @@ function any.new(policies)
     local plan, taken, reasons = {}, {}, {}
     for _, policy in ipairs(policies) do
       local given = policy(store)
-      local wanted = given ~= nil and plans.check(given, 2) or {}
+      local wanted = given ~= nil and plans.check(given, options.plan, 2) or {}
       if add(plan, taken, wanted) then
         reasons[#reasons + 1] = wanted.reason
         if wanted.rate then plan.rate = math.min(plan.rate or wanted.rate, wanted.rate) end

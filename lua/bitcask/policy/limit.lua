@@ -2,6 +2,7 @@
 -- most so many a second. What does not fit waits for the next time. A single segment that is
 -- larger than the limit is merged all the same, alone: else it never would be.
 
+local options = require "bitcask.options"
 local plans = require "bitcask.plan"
 local settings = require "bitcask.policy.settings"
 
@@ -52,7 +53,7 @@ function limit.new(policy, values)
   return function(store)
     local given = policy(store)
     if given == nil then return nil end
-    local wanted = plans.check(given, 2)
+    local wanted = plans.check(given, options.plan, 2)
     local plan = within_bytes(wanted.lists or {}, store)
     if #plan == 0 then return nil end
     plan.reason, plan.rate = wanted.reason, wanted.rate

@@ -6,6 +6,7 @@
 -- against each other.
 
 local accounting = require "bitcask.lab.accounting"
+local options = require "bitcask.options"
 local plans = require "bitcask.plan"
 local settings = require "bitcask.policy.settings"
 local workloads = require "bitcask.lab.workload"
@@ -73,7 +74,7 @@ end
 -- A policy's plan of nothing in particular is nothing.
 local function check_plan(given, description)
   if given == nil then return {} end
-  local plan = plans.check(given, 1)
+  local plan = plans.check(given, options.plan, 1)
   plans.check_against(plan.lists or {}, description.segments, 1)
   return plan
 end
