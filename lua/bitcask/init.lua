@@ -39,6 +39,7 @@ bitcask.scenario = scenario
 
 --- What to merge and when; see bitcask.policy.
 bitcask.policy = policy
+options.open.policy.default = policy.default() -- which is made of modules that check options
 
 local function check_directory(directory)
   if type(directory) ~= "string" then
@@ -86,6 +87,10 @@ function bitcask.open(directory, opts)
   checked.ttl_ms = checked.ttl and math.max(0, options.ttl_ms(checked.ttl))
   local merge_by = checked.policy
   checked.consults = merge_by and "only" or nil
+  if merge_by == nil then
+    merge_by = options.open.policy.default
+    checked.consults = merge_by and "if_free" or nil -- who comes second does without
+  end
   local db, message, code = core.cask.open(directory, checked)
   if db and merge_by and core.cask.consults(db) then consulting.attach(db, merge_by) end
   return db, message, code

@@ -159,9 +159,10 @@ options.open = {
     sentence = "a simulated disk (bitcask.sim) instead of the file system",
   },
   policy = {
-    default = false,
+    default = false, -- until bitcask puts its own there
     check = policy,
-    sentence = "what to merge and when, by itself: a policy; false: nothing, never",
+    sentence = "what to merge and when, by itself: bitcask.policy.default(), another, or false: "
+      .. "nothing, never",
   },
   on_event = {
     default = nil,

@@ -148,6 +148,23 @@ describe("the option policy", function()
     assert.is_true(object.asked > 0)
   end)
 
+  it("is bitcask.policy.default() where none is named", function()
+    local child = require "spec.support.child"
+    local output = child.run([[
+      local directory = ...
+      options.open.policy.default = default_policy
+      local db <close> = assert(bitcask.open(directory, { segment_size = 4096 }))
+      local second <close> = assert(bitcask.open(directory))
+      local refused = select(3, bitcask.open(directory, { policy = bitcask.policy.default() }))
+      for _ = 1, 1000 do
+        for i = 1, 10 do assert(db:put("k" .. i, ("v"):rep(100))) end
+        if db:stats().merges > 0 then break end
+      end
+      print(db:stats().merges > 0, refused, #second:maintain(), db:count())
+    ]], path)
+    assert.equals("true\tbusy\t0\t10\n", output)
+  end)
+
   it("is a function, a callable object or false", function()
     local no_call = setmetatable({}, { __call = 1 })
     for _, wrong in ipairs { true, 1, "default", {}, no_call, io.stdout } do

@@ -19,10 +19,14 @@ end
 local preamble = [[
 package.path, package.cpath = %q, %q
 local bitcask = require "bitcask"
+local options = require "bitcask.options"
+local default_policy = options.open.policy.default
+options.open.policy.default = false
 ]]
 
 --- A shell command that runs `code` with the arguments after it as `...`; in the code,
--- `bitcask` is the module.
+-- `bitcask` is the module. As in the specs, stores merge by themselves only where they are given
+-- a policy; `options.open.policy.default = default_policy` has it as it is for everybody else.
 function child.command(code, ...)
   local path = scratch.path()
   scratch.write(path, preamble:format(package.path, package.cpath) .. code)
