@@ -59,6 +59,13 @@ describe("the threshold policy", function()
     assert.is_nil(planned(nil, { damaged }))
   end)
 
+  it("scales the byte counts to the segments, if told from what", function()
+    local segments = { { records = 100, live_records = 90, dead_bytes = 249 } }
+    assert.is_nil(planned({ file_size = 2^31 }, segments))
+    segments[1].dead_bytes = 250 -- of 1000, as 512 MiB are of 2 GiB
+    assert.same({ 1 }, planned({ file_size = 2^31 }, segments))
+  end)
+
   it("refuses options that make no sense", function()
     for _, opts in ipairs {
       { fragmentation = 101 }, { fragmentation = -1 }, { small_file = "10" }, { other = 1 },

@@ -40,7 +40,8 @@ function policy.default(opts) return (construct("default", opts, 2)) end
 --- Basho's triggers and thresholds, same meaning, same defaults.
 ---@param opts? table `trigger_fragmentation` (60 per cent of a segment's records), and
 --- `trigger_dead_bytes` (512 MiB): a merge begins; `fragmentation` (40 per cent), `dead_bytes`
---- (128 MiB), `small_file` (10 MiB): what it takes
+--- (128 MiB), `small_file` (10 MiB): what it takes; `file_size`: scale the byte counts from files
+--- of this size, 2^31 for Basho's, to the store's segments
 ---@return function policy
 function policy.threshold(opts) return (construct("threshold", opts, 2)) end
 

@@ -6,8 +6,8 @@
 --
 -- Good at: behaving as the operators of a Basho store expect it to. Costs: the disk fills until a
 -- trigger is reached, and then much is merged at once; a segment's age plays no part, so what is
--- never written over is copied again and again beside what is. The byte counts fit files of
--- 2 GiB: with smaller segments scale them, or they never fire.
+-- never written over is copied again and again beside what is. The byte counts are for files of
+-- 2 GiB, as Basho's are; `file_size = 2^31` scales them to the segment size of the store.
 
 local facts = require "bitcask.policy.facts"
 local settings = require "bitcask.policy.settings"
@@ -37,6 +37,10 @@ threshold.options = {
     default = 10 * mebibyte, unit = "bytes", check = settings.from(0),
     sentence = "and those smaller than this",
   },
+  file_size = {
+    unit = "bytes", check = settings.above(0),
+    sentence = "scale the byte counts from files of this size to the store's segments",
+  },
 }
 
 --- Per cent of a segment's records that are dead, rounded down, as Basho's Bitcask counts it.
@@ -57,20 +61,21 @@ end
 ---@param bars table values of the options
 ---@return fun(store: table): table|nil policy
 function threshold.new(bars)
-  local function triggers(segment)
-    return reaches(segment, bars.trigger_fragmentation, bars.trigger_dead_bytes)
+  local function triggers(segment, factor)
+    return reaches(segment, bars.trigger_fragmentation, factor * bars.trigger_dead_bytes)
   end
 
-  local function is_taken(segment)
-    return segment.bytes < bars.small_file or
-      reaches(segment, bars.fragmentation, bars.dead_bytes) or triggers(segment)
+  local function is_taken(segment, factor)
+    return segment.bytes < factor * bars.small_file or triggers(segment, factor) or
+      reaches(segment, bars.fragmentation, factor * bars.dead_bytes)
   end
 
   return function(store)
+    local factor = bars.file_size and facts.segment_size(store) / bars.file_size or 1
     local is_triggered, taken = false, {}
     for _, segment in ipairs(facts.candidates(store)) do
-      is_triggered = is_triggered or triggers(segment)
-      if is_taken(segment) then taken[#taken + 1] = segment end
+      is_triggered = is_triggered or triggers(segment, factor)
+      if is_taken(segment, factor) then taken[#taken + 1] = segment end
     end
     if not is_triggered then return nil end
     return { facts.ids(taken), reason = "a trigger was reached" }
