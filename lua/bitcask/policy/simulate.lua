@@ -1,9 +1,10 @@
 --- Playing a workload against the accounting of a store, with a policy in charge of its merges.
 --
--- The policy is asked whenever a segment is sealed, and whenever a segment's worth of bytes has
--- died since; what it plans is merged at once. Nothing touches a disk: bitcask.lab.accounting
--- keeps the books by the rules of the engine, and spec/lab/agreement_spec.lua holds the two
--- against each other.
+-- The policy is asked when an open store would ask it: when a segment was sealed, when a quarter of
+-- a segment's size has died, and after a merge that did anything. What it plans is merged at once,
+-- while a store takes its time, and is written to meanwhile. Nothing touches a disk:
+-- bitcask.lab.accounting keeps the books by the rules of the engine, and
+-- spec/lab/agreement_spec.lua holds the two against each other.
 
 local accounting = require "bitcask.lab.accounting"
 local options = require "bitcask.options"
@@ -16,7 +17,7 @@ local simulate = {}
 local samples_wanted = 1000
 
 -- A policy that was asked and gives no answer within so many instructions never will.
-local instructions_max, instructions_step = 100000000, 1000000
+local instructions_max, instructions_step = 10000000, 100000
 
 -- Begin measuring: what was before does not count.
 local function begin_measuring(run)
@@ -47,13 +48,15 @@ end
 local function merge_all(run, plan, i)
   local store = run.store
   store.peak_bytes = math.max(store.peak_bytes, store.bytes)
+  local merges = store.merges
   for _, ids in ipairs(plan.lists or {}) do
-    if #ids > 0 then
-      local report = store:merge(ids)
+    local report = #ids > 0 and store:merge(ids)
+    if report and report.segments_in > 0 then
       report.writes, report.time, report.reason = i, store.now, plan.reason
       table.insert(run.log, report)
     end
   end
+  return store.merges > merges
 end
 
 -- Ask within a budget of instructions, so that a policy that loops is an error and no silence.
@@ -83,26 +86,36 @@ local function without_position(message)
   return (tostring(message):gsub("^[^:]*lua/bitcask/[^:]*:%d+: ", ""))
 end
 
--- Ask the policy, and do what it says. A message where it failed.
-local function consult(run, i)
-  local store = run.store
-  run.died_at = store.died
+-- Ask the policy, and do what it says: true if that was anything; or nil and why it failed.
+local function consult_once(run, i)
   run.asked = run.asked + 1
-  local description = store:description()
+  local description = run.store:description()
   local ok, plan = ask(run.policy, description)
   if ok then ok, plan = pcall(check_plan, plan, description) end
-  if not ok then return "the policy failed: " .. without_position(plan) end
-  merge_all(run, plan, i)
+  if not ok then return nil, "the policy failed: " .. without_position(plan) end
+  return merge_all(run, plan, i)
 end
 
-local function after(run, i, is_sealed)
+-- The same until there is nothing to do, which comes: each merge that counts leaves fewer records
+-- or fewer segments. A message where it failed.
+local function consult(run, i)
+  run.died_at = run.store.died
+  local has_merged, failure
+  repeat
+    has_merged, failure = consult_once(run, i)
+  until not has_merged
+  return failure
+end
+
+local function is_worth_asking(run, is_sealed)
   local store = run.store
-  if is_sealed or store.died - run.died_at >= store.segment_size then return consult(run, i) end
+  return is_sealed or store.died - run.died_at >= store.segment_size // 4
 end
 
 local function fill(run, player)
   for key = 1, player.fill do
-    local failure = after(run, 0, run.store:put(key, player.size()))
+    local is_sealed = run.store:put(key, player.size())
+    local failure = is_worth_asking(run, is_sealed) and consult(run, 0)
     if failure then return failure end
   end
 end
@@ -114,11 +127,8 @@ local function play(run, player, values)
   take_sample(run, 0)
   for i = 1, values.writes do
     store:advance(time(i))
-    local is_sealed = step(store, i)
-    if is_sealed or store.died - run.died_at >= store.segment_size then
-      local failure = consult(run, i)
-      if failure then return failure end
-    end
+    local failure = is_worth_asking(run, step(store, i)) and consult(run, i)
+    if failure then return failure end
     if i == values.warmup then begin_measuring(run) end
     if i % every == 0 or i == values.writes then take_sample(run, i) end
   end
