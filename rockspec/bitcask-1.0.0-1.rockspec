@@ -62,6 +62,7 @@ build = {
       ["bitcask.lab.workload"] = "lua/bitcask/lab/workload.lua",
       ["bitcask.lab.chart"] = "lua/bitcask/lab/chart.lua",
       ["bitcask.lab.init"] = "lua/bitcask/lab/init.lua",
+      ["bitcask.lab.optimum"] = "lua/bitcask/lab/optimum.lua",
       ["bitcask.lab.recorder"] = "lua/bitcask/lab/recorder.lua",
       ["bitcask.lab.report"] = "lua/bitcask/lab/report.lua",
       ["bitcask.lab.scale"] = "lua/bitcask/lab/scale.lua",

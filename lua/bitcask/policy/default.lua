@@ -99,6 +99,12 @@ local function choose(segments, excess, least, newest)
   return chosen
 end
 
+-- How much more than the excess is freed: about a segment, so that the next merge is some way off
+-- and what it writes is no splinter; in a small store less, to leave it most of its space.
+local function headroom(space, live_bytes, segment_size)
+  return math.min(segment_size, (space - 1) * live_bytes / 5)
+end
+
 -- The chosen ones as merges of bounded size, each of segments of about the same age.
 local function add_batches(plan, chosen, segment_size)
   table.sort(chosen, function(a, b) return a.max_version < b.max_version end)
@@ -137,7 +143,11 @@ function default.new(values)
       plan[1], reasons[1] = facts.ids(empty), "nothing in them"
     end
     local excess = store.bytes - facts.sum(empty, "bytes") - values.space * store.live_bytes
-    local chosen = choose(others, excess, values.least, facts.newest_version(store))
+    local chosen = {}
+    if excess > 0 then
+      excess = excess + headroom(values.space, store.live_bytes, size)
+      chosen = choose(others, excess, values.least, facts.newest_version(store))
+    end
     if #chosen > 0 then reasons[#reasons + 1] = "space" end
     add_batches(plan, chosen, size)
     local rest = without(others, chosen)
