@@ -1,7 +1,8 @@
 /*
  * This engine, with a policy of merging of the driver's own, on a thread of its own:
- * whenever the dead bytes exceed the live ones, merge in the background the sealed
- * segments that are dead by half or more.
+ * whenever the dead bytes exceed three fifths of the live ones, merge in the background the
+ * sealed segments that are dead by half or more. Segments are small beside the data, so that
+ * little room is taken by what is merged and not yet removed.
  */
 #include "driver.h"
 
@@ -12,7 +13,7 @@
 
 #include "bitcask.h"
 
-enum { POLICY_INTERVAL_US = 2000 };
+enum { POLICY_INTERVAL_US = 2000, SEGMENT_SIZE = 32 << 20 };
 
 struct store {
   struct bitcask *db;
@@ -37,7 +38,7 @@ static void check(enum bitcask_status status, const char *what) {
 static bool is_due(struct bitcask *db) {
   struct bitcask_stats stats;
   check(bitcask_stats(db, &stats), "stats");
-  return stats.dead_bytes > stats.live_bytes;
+  return stats.dead_bytes > stats.live_bytes / 5 * 3;
 }
 
 /* The ids of the sealed segments that are dead by half or more, to be freed. */
@@ -91,6 +92,7 @@ static void *store_open(const struct driver_config *config) {
   struct store *store = driver_allocate(sizeof *store);
   struct bitcask_options options;
   bitcask_options_default(&options);
+  options.segment_size = SEGMENT_SIZE;
   if (config->sync) options.sync = BITCASK_SYNC_ALWAYS;
   check(bitcask_open(config->directory, &options, &store->db), "open");
   atomic_init(&store->cleaning, true);
@@ -184,7 +186,7 @@ static void merge(void *context) {
 
 const struct driver driver_bitcask = {
     .name = "bitcask",
-    .tuning = "defaults; merged in the background when more is dead than alive",
+    .tuning = "segments of 32 MiB, merged in the background when 3/5 of what lives is dead",
     .can_sync = true,
     .open = store_open,
     .close = store_close,

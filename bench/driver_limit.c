@@ -61,6 +61,8 @@ struct store {
   struct slot *slots;
   pthread_mutex_t lock;
   pthread_mutex_t sync_lock;
+  pthread_cond_t sync_ended;
+  bool is_syncing;
   uint64_t synced; /* end of the log that a power cut would leave */
 };
 
@@ -266,6 +268,7 @@ static struct store *store_open(const struct driver_config *config, enum mode mo
   if (store->slots == MAP_FAILED) driver_die("no memory for the index");
   pthread_mutex_init(&store->lock, NULL);
   pthread_mutex_init(&store->sync_lock, NULL);
+  pthread_cond_init(&store->sync_ended, NULL);
   log_open(&store->log, store->log_path, mode != MODE_WRITE, config->memory > 0);
   if (!load_index(store)) log_walk(&store->log, store->log.allocated, index_record, store);
   return store;
@@ -327,16 +330,28 @@ static uint64_t append(struct session *session, driver_bytes key, driver_bytes v
   return (log->end - size) << SIZE_BITS | size;
 }
 
-/* Until the log is durable up to `end`. Whoever waits for the one before has been synced with
- * it, mostly: a group commit. */
+/* By the one that found no other at it, for all that has been appended. */
+static void sync_log(struct store *store) {
+  store->is_syncing = true;
+  pthread_mutex_unlock(&store->sync_lock);
+  pthread_mutex_lock(&store->lock);
+  uint64_t reached = store->log.end;
+  pthread_mutex_unlock(&store->lock);
+  if (fdatasync(store->log.file) != 0) driver_die("cannot sync the log");
+  pthread_mutex_lock(&store->sync_lock);
+  store->is_syncing = false;
+  store->synced = reached;
+  pthread_cond_broadcast(&store->sync_ended);
+}
+
+/* A group commit: until the log is durable up to `end`. */
 static void sync_up_to(struct store *store, uint64_t end) {
   pthread_mutex_lock(&store->sync_lock);
-  if (store->synced < end) {
-    pthread_mutex_lock(&store->lock);
-    uint64_t reached = store->log.end;
-    pthread_mutex_unlock(&store->lock);
-    if (fdatasync(store->log.file) != 0) driver_die("cannot sync the log");
-    store->synced = reached;
+  while (store->synced < end) {
+    if (store->is_syncing)
+      pthread_cond_wait(&store->sync_ended, &store->sync_lock);
+    else
+      sync_log(store);
   }
   pthread_mutex_unlock(&store->sync_lock);
 }

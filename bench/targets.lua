@@ -114,7 +114,7 @@ for _, millions in ipairs { 1, 10 } do
       return time and time / millions
     end)
 end
-figure("kill -9", "acknowledged puts lost", { most = 0 }, "main", function(get)
+figure("kill -9", "acknowledged puts lost", { most = 0 }, "keys-1m", function(get)
   return get("bitcask", "lost")
 end)
 
