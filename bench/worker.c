@@ -11,7 +11,7 @@ struct worker {
   unsigned index;
   void *session;
   uint64_t done;
-  uint64_t deadline; /* ticks */
+  uint64_t deadline; /* ticks, less those waited */
   double begin, end; /* seconds_own */
   uint64_t waited;   /* ticks, as they were when last looked at */
   struct value_maker maker;
@@ -22,11 +22,26 @@ struct worker {
 
 /* ---- Operations ------------------------------------------------------------------ */
 
+/* Ticks that the thread has waited for a processor since this was last called. To ask takes a
+ * microsecond or two: only what took long is asked for it. */
+static uint64_t waited_since(struct worker *worker) {
+  uint64_t before = worker->waited;
+  worker->waited = (uint64_t)(seconds_waited() * ticks_a_second());
+  return worker->waited - before;
+}
+
+/* The time in which it waited does not count. */
+static bool is_past_deadline(struct worker *worker) {
+  if (ticks_now() - worker->waited < worker->deadline) return false;
+  waited_since(worker);
+  return ticks_now() - worker->waited >= worker->deadline;
+}
+
 /* Whether operation i is still to be done. The clock is looked at now and then. */
 static bool goes_on(struct worker *worker, uint64_t i) {
   worker->done = i;
   if (i == worker->plan->operations) return false;
-  return (i & 31) != 31 || ticks_now() < worker->deadline;
+  return (i & 31) != 31 || !is_past_deadline(worker);
 }
 
 static void put(struct worker *worker, uint64_t id, uint64_t generation) {
@@ -34,14 +49,6 @@ static void put(struct worker *worker, uint64_t id, uint64_t generation) {
   driver_bytes key = key_make(worker->job->data, id, bytes);
   driver_bytes value = value_make(&worker->maker, id, generation);
   worker->job->driver->put(worker->session, key, value);
-}
-
-/* Ticks that the thread has waited for a processor since this was last called. To ask takes a
- * microsecond or two: only what took long is asked for it. */
-static uint64_t waited_since(struct worker *worker) {
-  uint64_t before = worker->waited;
-  worker->waited = (uint64_t)(seconds_waited() * ticks_a_second());
-  return worker->waited - before;
 }
 
 static void timed_put(struct worker *worker, uint64_t id, uint64_t generation) {
@@ -198,7 +205,7 @@ static void *run_worker(void *context) {
   timeline_start(&worker->outcome.timeline, ticks_now() - worker->waited);
   worker->deadline = UINT64_MAX;
   if (worker->plan->seconds > 0)
-    worker->deadline = ticks_now() + (uint64_t)(worker->plan->seconds * ticks_a_second());
+    worker->deadline = ticks_now() - worker->waited + (uint64_t)(worker->plan->seconds * ticks_a_second());
   worker->begin = seconds_own();
   worker->plan->work(worker);
   if (worker->end == 0) worker->end = seconds_own();
