@@ -309,7 +309,7 @@ bool stage_is_crash(enum stage stage) {
 }
 
 /* An engine that gets nowhere is ended by SIGALRM. */
-static unsigned patience(const struct run *run) { return 60 + (unsigned)(20 * run->seconds); }
+static unsigned patience(const struct run *run) { return 120 + (unsigned)(40 * run->seconds); }
 
 void stage_run(const struct run *run, enum stage stage) {
   alarm(patience(run));
