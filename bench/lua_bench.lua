@@ -4,13 +4,16 @@
 -- made before the clock starts; every value that is read is compared with what was written.
 --
 --   lua bench/lua_bench.lua [--keys N] [--value-size BYTES] [--rounds N] [--dir DIR]
---                           [--json FILE]
+--                           [--json FILE] [--own-time yes]
+--
+-- With --own-time yes the time in which the thread waits for a processor is left out.
 
 local native = require "bench_native"
 local bitcask = require "bitcask"
 local results = require "results"
 
-local options = { keys = 1000000, ["value-size"] = 100, rounds = 3, dir = "/var/tmp", json = "" }
+local options = { keys = 1000000, ["value-size"] = 100, rounds = 3, dir = "/var/tmp", json = "",
+  ["own-time"] = "no" }
 local VALUES <const> = 16       -- different ones, all in the cache of the processor
 local WARM_CALLS <const> = 300000
 
@@ -170,6 +173,7 @@ local function write_json(path)
 end
 
 local function main()
+  if options["own-time"] == "yes" then native.own_time() end
   local data = make_data(options.keys, options["value-size"])
   data.keys, data.values = columns(data.put)
   data.get_keys, data.get_values = columns(data.get)

@@ -82,7 +82,8 @@ local function run_lua(options, json)
   end
   execute { options.lua, "bench/lua_bench.lua", "--json", json, "--dir", options.dir,
     "--keys", options.quick and "20000" or "1000000",
-    "--rounds", options.quick and "1" or options.rounds }
+    "--rounds", options.quick and "1" or options.rounds,
+    "--own-time", options.owntime and "yes" or "no" }
 end
 
 -- Beside the part "main", where Erlang and a built copy of its Bitcask are given.
