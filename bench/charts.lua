@@ -71,11 +71,15 @@ local function bars(canvas, run, metric, title, x, y, width)
 end
 
 local function throughput(run)
-  local canvas = svg.new(920, 1180, "Operations a second", conditions(run, "main") ..
+  local panel = 46 + 17 * #those_with(function(id)
+    return id ~= "limit-clean" and run:value("main", id, "fill") ~= nil
+  end)
+  local canvas = svg.new(920, 66 + panel * ((#WORKLOADS + 1) // 2), "Operations a second",
+    conditions(run, "main") ..
     "; no sync but for durable puts; the limit is a bare append and index without safety")
   for i, workload in ipairs(WORKLOADS) do
     local column, line = (i - 1) % 2, (i - 1) // 2
-    bars(canvas, run, workload[1], workload[2], 20 + column * 450, 80 + line * 218, 430)
+    bars(canvas, run, workload[1], workload[2], 20 + column * 450, 80 + line * panel, 430)
   end
   return canvas
 end
@@ -177,8 +181,8 @@ end
 local function merging(run)
   local ours = run:curve("main", "bitcask", "overwrite_rate", "overwrite")
   local canvas = svg.new(920, 420, "Puts a second over time, while overwriting and merging",
-    conditions(run, "main") .. "; three uniform puts a key, each engine until it is done")
-  local end_ = ours and #ours > 0 and 2.5 * ours[#ours].x or 10
+    conditions(run, "main") .. "; three uniform puts a key, until done or out of time")
+  local end_ = ours and #ours > 0 and 1.8 * ours[#ours].x or 10
   local curves = collect(function(id)
     local points = {}
     for _, point in ipairs(run:curve("main", id, "overwrite_rate", "overwrite") or {}) do
