@@ -75,10 +75,13 @@ void publish_now(struct engine *engine, const struct pending_write *write,
         found != NULL && !found->more
             ? engine_locate_among(engine, found, write->key, &scratch, &old)
             : engine_locate(engine, write->key, write->hash, &scratch, &old);
-    /* A damaged record under the key's own hash is taken for the key's: with a hash worth
-     * its name it is. Under a poor one it stays, as damage of an unknown key. */
-    bool is_found = status == BITCASK_OK ||
-                    (status == BITCASK_CORRUPT && engine->hash.built_in != NULL);
+    /* A record under the key's own hash that cannot be read, or is damaged, is taken for the
+     * key's: with a hash worth its name it is. Under a poor one it stays, as damage of an
+     * unknown key; and where only reading failed the two could be told apart, but not now, so
+     * that the next open has to do it. */
+    bool is_unreadable = status != BITCASK_OK && status != BITCASK_ABSENT;
+    bool is_found = status == BITCASK_OK || (is_unreadable && engine->hash.built_in != NULL);
+    if (is_unreadable && !is_found && status != BITCASK_CORRUPT) engine_stop(engine, status);
     uint64_t born = status == BITCASK_OK ? old.record.version : 1;
     if (is_found && supersede(engine, write, &old, born)) break;
     if (is_found) continue;
