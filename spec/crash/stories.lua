@@ -1,5 +1,6 @@
 -- The stories of which every crash is explored: what a store does in its life, each in its
--- smallest form. Segments are tiny, so that a few writes fill several.
+-- smallest form. Segments are tiny, so that a few writes fill several. Merges happen where the
+-- story says so; the chapter of policies is the exception.
 
 local function long(character, count) return character:rep(count or 60) end
 
@@ -29,16 +30,24 @@ local function three_segments(db)
   assert(db:seal())
 end
 
+local bitcask = require "bitcask"
+
 local stories = {}
+
+local chapter
 
 local function story(name, parts)
   parts.name = name
+  parts.chapter = chapter
   parts.options = parts.options or {}
   parts.options.segment_size = parts.options.segment_size or 512
+  if parts.options.policy == nil then parts.options.policy = false end
   stories[#stories + 1] = parts
 end
 
 -- ---- Making and opening -----------------------------------------------------------------
+
+chapter = "opening"
 
 story("making a store", {
   from_nothing = true,
@@ -67,6 +76,8 @@ story("closing and opening again", {
 })
 
 -- ---- Writing ------------------------------------------------------------------------------
+
+chapter = "writing"
 
 for _, sync in ipairs { "none", "always", 3600 } do
   story(("writing with sync = %s"):format(sync), {
@@ -146,6 +157,8 @@ story("values that look like records", {
 
 -- ---- Sealing --------------------------------------------------------------------------------
 
+chapter = "sealing"
+
 story("sealing", {
   given = function(db) put_all(db, 1, 3) end,
   doing = function(db)
@@ -158,6 +171,8 @@ story("sealing", {
 })
 
 -- ---- Batches and transactions ------------------------------------------------------------------
+
+chapter = "batches"
 
 for _, sync in ipairs { "none", "always" } do
   story(("a batch with sync = %s"):format(sync), {
@@ -211,6 +226,8 @@ story("transactions", {
 })
 
 -- ---- Merging ----------------------------------------------------------------------------------
+
+chapter = "merging"
 
 story("merging everything", {
   given = three_segments,
@@ -384,6 +401,8 @@ story("merging batches", {
 
 -- ---- Expiry -----------------------------------------------------------------------------------
 
+chapter = "expiry"
+
 story("expiring", {
   given = function(db)
     db:put("a", "old")
@@ -423,6 +442,8 @@ story("merging what has expired", {
 
 -- ---- The manifest -------------------------------------------------------------------------------
 
+chapter = "manifest"
+
 story("rolling over the manifest", {
   options = { segment_size = 256 },
   given = function(db)
@@ -440,7 +461,51 @@ story("rolling over the manifest", {
   states = 100,
 })
 
+-- ---- Policies and filters --------------------------------------------------------------------------
+
+chapter = "policies"
+
+-- Asked at every seal, it merges whatever has something dead.
+local function eager(store)
+  local plan = {}
+  for _, segment in ipairs(store.segments) do
+    if segment.dead_bytes > 0 then plan[#plan + 1] = segment.id end
+  end
+  return plan
+end
+
+for name, policy in pairs { eager = eager, default = bitcask.policy.default() } do
+  story(("overwriting with the %s policy"):format(name), {
+    options = { segment_size = 256, policy = policy },
+    given = function(db) put_all(db, 1, 3) end,
+    doing = function(db)
+      for i = 1, 12 do
+        db:put("k" .. i % 3, long(tostring(i % 10), 20))
+        if i % 4 == 0 then db:delete "k1" end
+      end
+    end,
+    states = 100,
+  })
+end
+
+story("filters that keep, drop and rewrite", {
+  given = three_segments,
+  doing = function(db)
+    assert(db:merge {
+      filter = function(key)
+        if key == "k2" then return false end
+        if key == "k5" then return "rewritten" end
+        return true
+      end,
+    })
+    db:put("k2", "after")
+  end,
+  states = 100,
+})
+
 -- ---- Other disks ----------------------------------------------------------------------------------
+
+chapter = "disks"
 
 local variants = {
   { "without mappings", { mapped = false } },

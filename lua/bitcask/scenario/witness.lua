@@ -139,6 +139,41 @@ function methods:transaction(body, opts)
   return write(self, "transaction", changes, store.transaction, store, watched, opts)
 end
 
+-- The options of a merge with a filter, of which what it says is noted as writes.
+local function watched_filter(self, opts, noted)
+  local first, copy = ops(self), {}
+  for name, value in pairs(opts) do
+    copy[name] = value
+  end
+  function copy.filter(key, value, info)
+    local verdict = opts.filter(key, value, info)
+    if verdict ~= true then
+      local entry = { kind = "filter", changes = { { key = key, value = verdict } }, first = first }
+      table.insert(self.log.entries, entry)
+      noted[#noted + 1] = entry
+    end
+    return verdict
+  end
+  return copy
+end
+
+-- A merge that had to make do with fewer segments asks again, and does less than was said.
+local function was_all_done(report, noted)
+  return report and report.keys_dropped + report.keys_rewritten == #noted
+end
+
+--- A merge; what a filter drops or rewrites is remembered as writes, one after the other.
+function methods:merge(opts)
+  local noted = {}
+  if type(opts) == "table" and opts.filter then opts = watched_filter(self, opts, noted) end
+  local report, message, code = self.store:merge(opts)
+  for _, entry in ipairs(noted) do
+    entry.last = ops(self)
+    entry.is_in_doubt = not was_all_done(report, noted) or nil
+  end
+  return report, message, code
+end
+
 -- A call after which everything before it is durable, when it succeeds.
 local function flushing(name)
   return function(self, ...)
