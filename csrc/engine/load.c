@@ -114,9 +114,11 @@ enum bitcask_status load_segment(struct engine *engine, struct segment *segment,
   }
   struct segment_facts found;
   TRY(load_records(engine, segment, segment->facts.length, &found));
-  if (found.records != segment->facts.records || found.digest != segment->facts.digest)
+  if (found.records != segment->facts.records || found.digest != segment->facts.digest) {
+    segment->is_suspect = true;
     engine_report_damage(engine, segment->facts.id, 0, 0,
                          "the segment does not hold the records that were written to it");
+  }
   return BITCASK_OK;
 }
 
@@ -140,11 +142,13 @@ enum bitcask_status load_records(struct engine *engine, struct segment *segment,
   segment_scan_init(&scan, segment, end, false);
   enum bitcask_status status;
   while ((status = segment_scan_next(&scan, &kind)) == BITCASK_OK && kind != SEGMENT_SCAN_END) {
-    if (kind == SEGMENT_SCAN_RECORD)
+    if (kind == SEGMENT_SCAN_RECORD) {
       status = load_scanned(engine, &scan, facts, now, &scratch);
-    else
+    } else {
+      segment->is_suspect = true;
       engine_report_damage(engine, segment->facts.id, scan.offset, scan.size,
                            "bytes that are no record");
+    }
     if (status != BITCASK_OK) break;
   }
   facts->length = end;

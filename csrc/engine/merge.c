@@ -425,6 +425,21 @@ static void begin_input(struct bitcask_merge *merge) {
   merge->next_move = input->moves.first;
 }
 
+/* Is nothing in the input live, or needed as a tombstone? Then it goes without being read, unless
+ * nobody knows all that it holds. */
+static bool can_go_unread(const struct bitcask_merge *merge, const struct input *input) {
+  return input->moves.first == input->moves.end && tombstones_needs_none(&merge->tombstones) &&
+         !input->segment->is_suspect;
+}
+
+static void drop_unread(struct bitcask_merge *merge, const struct segment_facts *facts) {
+  if (facts->max_version > merge->dropped_version) merge->dropped_version = facts->max_version;
+  merge->report.tombstones_dropped += facts->tombstones;
+  merge->report.records_dropped += facts->records - facts->tombstones;
+  atomic_fetch_sub(&merge->bytes_total, facts->length - HEADER_SIZE);
+  merge->current_input++;
+}
+
 /* The input is read to its end. A live record that the scan did not meet is damage too. */
 static enum bitcask_status end_input(struct bitcask_merge *merge) {
   const struct input *input = &merge->inputs[merge->current_input];
@@ -440,7 +455,14 @@ static enum bitcask_status copy_next(struct bitcask_merge *merge) {
     merge->phase = PHASE_CARRY_OUT;
     return BITCASK_OK;
   }
-  if (!merge->is_scanning) begin_input(merge);
+  if (!merge->is_scanning) {
+    const struct input *input = &merge->inputs[merge->current_input];
+    if (can_go_unread(merge, input)) {
+      drop_unread(merge, &input->segment->facts);
+      return BITCASK_OK;
+    }
+    begin_input(merge);
+  }
   enum segment_scan_kind kind = SEGMENT_SCAN_END;
   TRY(segment_scan_next(&merge->scan, &kind));
   atomic_fetch_add_explicit(&merge->bytes_done, merge->scan.size, memory_order_relaxed);

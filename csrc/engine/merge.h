@@ -4,7 +4,8 @@
  *
  *   plan     which records of the inputs are live, from the keydir; which tombstones are
  *            still needed, from the hint files of the segments outside
- *   copy     inputs read from end to end, what is needed copied with its version
+ *   copy     inputs read from end to end, what is needed copied with its version; one in which
+ *            nothing is needed is not read at all
  *   commit   outputs flushed -> hint files -> directory flushed -> active segment flushed
  *            -> everything that could fail is done -> edit committed
  *   switch   each copied entry of the keydir moved, if it still leads to what was copied;

@@ -53,7 +53,9 @@ static enum bitcask_status add(struct tombstones *set, bitcask_bytes key, uint64
 /* An older put of a key whose tombstone is being decided about. */
 static void mark(struct tombstones *set, bitcask_bytes key, uint64_t version) {
   struct tombstone_slot *slot = find(set, hash_of_key(key));
-  if (slot->hash != 0 && version < slot->version) slot->is_needed = true;
+  if (slot->hash == 0 || version >= slot->version || slot->is_needed) return;
+  slot->is_needed = true;
+  set->needed++;
 }
 
 /* ---- Walking a segment by its hint file, or by itself ---- */

@@ -14,6 +14,7 @@ struct tombstones {
   struct tombstone_slot *slots; /* open addressing; NULL while empty */
   size_t capacity;
   size_t count;
+  size_t needed; /* so many of them were marked */
   uint64_t max_version;
   bool keep_all; /* something could not be read: drop none */
 };
@@ -39,5 +40,10 @@ enum bitcask_status tombstones_mark(struct tombstones *set, struct segment *outs
 /* Must this tombstone be kept? */
 bool tombstones_is_needed(const struct tombstones *set, bitcask_bytes key, uint64_t version,
                           uint64_t oldest_put);
+
+/* Is there none at all that must be kept? */
+static inline bool tombstones_needs_none(const struct tombstones *set) {
+  return !set->keep_all && set->needed == 0;
+}
 
 #endif

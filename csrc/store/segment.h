@@ -36,6 +36,7 @@ struct segment {
   struct segment_facts facts;
   bool is_sealed;
   bool lacks_hint; /* found while opening: its hint file is to be written */
+  bool is_suspect; /* opening met bytes in it that are no record, so nobody knows all it holds */
 
   /* atomic */
   atomic_uint_least64_t synced_length; /* bytes known to be durable */

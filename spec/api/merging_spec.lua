@@ -245,8 +245,8 @@ describe("merging in steps", function()
 
   it("does what a merge does, about so many bytes at a time", function()
     local steps, done, last = 0, 0, nil
-    for p in db:merging { step = 4096 } do
-      assert.is_true(p.done - done <= 4096 + 1000)
+    for p in db:merging { step = 1024 } do
+      assert.is_true(p.done - done <= 1024 + 1000)
       steps, done, last = steps + 1, p.done, p
       assert.is_true(p.done <= p.total)
     end
@@ -646,6 +646,80 @@ describe("a job", function()
 
   it("takes no progress function", function()
     assert.has_error(function() db:merge_async { progress = print } end)
+  end)
+end)
+
+describe("a segment of which nothing is needed any more", function()
+  local path, db
+
+  before_each(function()
+    path = scratch.path()
+    db = assert(bitcask.open(path, { segment_size = 4096, policy = false }))
+  end)
+
+  after_each(function()
+    db:close()
+    scratch.clean()
+  end)
+
+  local function seal()
+    return assert(db:seal())
+  end
+
+  local function put_all(value, opts)
+    for i = 1, 10 do assert(db:put("k" .. i, value, opts)) end
+    return seal()
+  end
+
+  it("goes without being read", function()
+    local first = put_all "old"
+    put_all "new"
+    local report = assert(db:merge { first })
+    assert.equals(0, report.bytes_read)
+    assert.equals(10, report.records_dropped)
+    assert.equals(1, report.segments_in)
+    assert.equals(0, report.segments_out)
+    contents.check(db, { k1 = "new", k2 = "new", k3 = "new", k4 = "new", k5 = "new", k6 = "new",
+      k7 = "new", k8 = "new", k9 = "new", k10 = "new" })
+  end)
+
+  it("goes unread with tombstones that hide nothing, and with what has expired", function()
+    local puts = put_all "value"
+    for i = 1, 10 do assert(db:delete("k" .. i)) end
+    local tombstones = seal()
+    local report = assert(db:merge { puts, tombstones })
+    assert.equals(0, report.bytes_read)
+    assert.equals(10, report.tombstones_dropped)
+    local expiring = put_all("value", { ttl = 0.001 })
+    repeat until db:count() == 0
+    report = assert(db:merge { expiring })
+    assert.equals(0, report.bytes_read)
+    assert.equals(10, report.records_dropped)
+    assert.equals(0, db:segments().bytes)
+  end)
+
+  it("is read where its tombstones hide something", function()
+    put_all "value"
+    for i = 1, 10 do assert(db:delete("k" .. i)) end
+    local tombstones = seal()
+    local report = assert(db:merge { tombstones })
+    assert.is_true(report.bytes_read > 0)
+    db:close()
+    db = assert(bitcask.open(path, { policy = false }))
+    contents.check(db, {})
+  end)
+
+  it("is read, and kept, where opening met damage in it", function()
+    local first = put_all "old"
+    put_all "new"
+    assert(db:close())
+    local name = ("%s/%06d.seg"):format(path, first)
+    local bytes = scratch.read(name)
+    scratch.write(name, bytes:sub(1, 70) .. "?" .. bytes:sub(72))
+    os.remove((name:gsub("seg$", "hint")))
+    db = assert(bitcask.open(path, { policy = false }))
+    assert.equals(1, assert(db:merge { first }).segments_damaged)
+    assert.is_string(scratch.read(name))
   end)
 end)
 

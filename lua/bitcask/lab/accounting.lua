@@ -336,7 +336,7 @@ local function commit(self, merge, outside)
     end
   end
   self.peak_bytes = math.max(self.peak_bytes, self.bytes + merge.bytes_written)
-  self.bytes = self.bytes - merge.bytes_read + merge.bytes_written
+  self.bytes = self.bytes - merge.bytes_in + merge.bytes_written
   self.merge_bytes = self.merge_bytes + merge.bytes_written
   self.merges = self.merges + 1
 end
@@ -349,12 +349,15 @@ function accounting:merge(ids)
   local needed, oldest_put = find_needed(inputs, outside)
   local merge = {
     outputs = {}, needed = needed, oldest_put = oldest_put, segments_in = #inputs,
-    bytes_read = 0, bytes_written = 0, records_kept = 0, records_dropped = 0,
+    bytes_in = 0, bytes_read = 0, bytes_written = 0, records_kept = 0, records_dropped = 0,
     tombstones_kept = 0, tombstones_dropped = 0,
   }
   for _, segment in ipairs(inputs) do
     take_over(self, merge, segment)
-    merge.bytes_read = merge.bytes_read + segment.length - header_size
+    local bytes = segment.length - header_size
+    merge.bytes_in = merge.bytes_in + bytes
+    local goes_unread = segment.live_records == 0 and next(needed) == nil
+    if not goes_unread then merge.bytes_read = merge.bytes_read + bytes end
   end
   merge.segments_out = #merge.outputs
   if is_pointless(merge, inputs) then
@@ -364,7 +367,7 @@ function accounting:merge(ids)
   else
     commit(self, merge, outside)
   end
-  merge.outputs, merge.needed, merge.oldest_put = nil, nil, nil
+  merge.outputs, merge.needed, merge.oldest_put, merge.bytes_in = nil, nil, nil, nil
   return merge
 end
 
