@@ -22,7 +22,8 @@ local function blocks(path)
   return found
 end
 
-for _, document in ipairs { "README.md", "docs/isolation.md", "docs/merging.md" } do
+for _, document in ipairs { "README.md", "docs/isolation.md", "docs/merging.md",
+  "docs/policies.md" } do
   describe(document, function()
     local home
 

@@ -78,7 +78,8 @@ describe("bitcask policy", function()
   end)
 
   it_runs("record makes a trace of a store that is in use, and lab plays it", function()
-    local db <close> = assert(bitcask.open(directory .. "/store", { segment_size = 4096 }))
+    local db <close> = assert(bitcask.open(directory .. "/store",
+      { segment_size = 4096, policy = false }))
     for i = 1, 300 do assert(db:put("k" .. i % 20, ("v"):rep(100))) end
     local trace = directory .. "/store.trace"
     local status, _, messages = run("policy", "record", directory .. "/store", "-o", trace)

@@ -12,7 +12,7 @@ describe("a trace", function()
 
   before_each(function()
     path = ramdisk.path()
-    db = assert(bitcask.open(path, { segment_size = 4096 }))
+    db = assert(bitcask.open(path, { segment_size = 4096, policy = false }))
   end)
 
   after_each(function()
