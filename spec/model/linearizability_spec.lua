@@ -200,7 +200,7 @@ describe("what threads do and see", function()
   teardown(tally.report)
 
   local first = random.begin(os.time())
-  local runs = os.getenv "SEED" and 1 or random.effort(8)
+  local runs = os.getenv "SEED" and 1 or random.effort(20)
   for i = 0, runs - 1 do
     for _, case in ipairs {
       { sync = "none", threads = 4, steps = 1000 },

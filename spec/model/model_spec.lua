@@ -475,7 +475,7 @@ describe("the engine and a table", function()
   teardown(tally.report)
 
   local first = random.begin(os.time())
-  local runs, steps = random.effort(16), 2000
+  local runs, steps = random.effort(40), 2000
 
   for i = 0, (os.getenv "SEED" and 1 or runs) - 1 do
     local seed = first + i
