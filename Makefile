@@ -14,7 +14,7 @@ MODULES := \
   format/filename format/record format/header format/hint format/edit \
   store/guard store/segment store/hint_file store/keydir store/manifest \
   engine/hash engine/event engine/worker engine/expiry \
-  engine/engine engine/publish engine/reserve engine/rotation \
+  engine/engine engine/publish engine/reserve engine/successor engine/rotation \
   engine/write engine/batch engine/snapshot engine/tombstones \
   engine/throttle engine/verdicts engine/moves engine/outputs \
   engine/merge engine/stops engine/iterator engine/load \

@@ -73,6 +73,7 @@ void engine_unref(struct engine *engine) {
   keydir_free(engine->keydir);
   for (size_t i = 0; i < engine->sealed_count; i++) segment_unref(engine->sealed[i]);
   segment_unref(engine->active);
+  segment_unref(engine->prepared);
   memory_free(engine->sealed);
   memory_free(engine->snapshots);
   memory_sparse_free((void *)engine->slots, PLACE_SLOT_MAX + 1, sizeof *engine->slots);
@@ -86,6 +87,11 @@ enum bitcask_status engine_check_process(unsigned opened_by) {
   if (opened_by == thread_process_generation()) return BITCASK_OK;
   return status_fail(BITCASK_INVALID,
                      "the store was opened before a fork and cannot be used in the child");
+}
+
+size_t engine_headroom(const struct engine *engine) {
+  uint64_t quarter = engine->options.segment_size / 4;
+  return quarter < ENGINE_HEADROOM ? (size_t)quarter : ENGINE_HEADROOM;
 }
 
 /* ---- Stopping ---- */

@@ -32,8 +32,8 @@
 /* What puts leave free behind them for deletes, so that a full disk can be emptied. */
 enum { ENGINE_HEADROOM = 16 << 10 };
 
-/* The worker flushes whenever this much was appended since, so that sealing, which has to
- * flush what is left, is short. */
+/* The flusher flushes whenever this much was appended since, or less where the segment will
+ * soon be full, so that sealing, which has to flush what is left, is short. */
 enum { ENGINE_FLUSH_AHEAD = 16 << 20 };
 
 /* What space is kept for, see engine/reserve. */
@@ -67,6 +67,7 @@ struct engine {
   struct hash hash;
   struct keydir *keydir;
   struct worker *worker; /* NULL: background work is done in the calls that cause it */
+  struct worker *flusher; /* for flushes, which may not wait behind other work; NULL too then */
   bool is_readonly;
   unsigned process; /* thread_process_generation() of the one that opened it */
   atomic_uint references;
@@ -82,6 +83,8 @@ struct engine {
   struct mutex write_lock;
   struct segment *active GUARDED_BY(write_lock and active_lock); /* changed under both */
   bool is_active_closed GUARDED_BY(write_lock); /* the manifest says: closed cleanly */
+  struct segment *prepared GUARDED_BY(write_lock); /* to be the next active one; NULL: none yet */
+  bool is_prepare_asked GUARDED_BY(write_lock);
   atomic_uint_least64_t last_version;  /* the newest given out */
   uint64_t published_version GUARDED_BY(write_lock);
   struct pending_write *pending_first GUARDED_BY(write_lock);
@@ -95,7 +98,7 @@ struct engine {
   uint64_t died_bytes GUARDED_BY(write_lock); /* since the policy was last worth asking */
 
   struct mutex flush_lock;
-  atomic_bool is_flush_queued; /* for the worker */
+  atomic_bool is_flush_queued; /* for the flusher */
   atomic_uint_least64_t appended_ticket; /* of the newest append */
   atomic_uint_least64_t durable_ticket;  /* every append up to it is flushed */
 
@@ -126,6 +129,9 @@ void engine_unref(struct engine *engine); /* the last one frees it, whatever its
 
 /* INVALID in a forked child: what was opened before is the parent's. */
 enum bitcask_status engine_check_process(unsigned opened_by);
+
+/* The space that puts leave free behind them. */
+size_t engine_headroom(const struct engine *engine);
 
 /* ---- Stopping ---- */
 

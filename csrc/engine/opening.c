@@ -6,6 +6,7 @@
 
 #include "engine/recovery.h"
 #include "engine/rotation.h"
+#include "engine/successor.h"
 #include "engine/worker.h"
 #include "format/filename.h"
 
@@ -30,16 +31,19 @@ static void flush_on_tick(void *owner, void *context) {
   if (status != BITCASK_OK) engine_report_failure(engine, status);
 }
 
-static enum bitcask_status start_worker(struct engine *engine) {
+static enum bitcask_status start_workers(struct engine *engine) {
   if (engine->is_readonly || engine->options.no_threads) return BITCASK_OK;
   double seconds = engine->options.sync == BITCASK_SYNC_INTERVAL ? engine->options.sync_seconds : 0;
-  return worker_start(engine, flush_on_tick, seconds, &engine->worker);
+  TRY(worker_start(engine, flush_on_tick, seconds, &engine->flusher));
+  return worker_start(engine, NULL, 0, &engine->worker);
 }
 
-static void stop_worker(struct engine *engine) {
-  struct worker *worker = engine->worker;
-  worker_stop(worker);
-  engine->worker = NULL;
+/* What they are about to do is done. */
+static void stop_workers(struct engine *engine) {
+  worker_stop(engine->flusher);
+  worker_stop(engine->worker);
+  engine->flusher = engine->worker = NULL;
+  successor_drop_prepared(engine);
 }
 
 enum bitcask_status opening_engine(struct bitcask *handle, struct disk *disk,
@@ -54,9 +58,9 @@ enum bitcask_status opening_engine(struct bitcask *handle, struct disk *disk,
   enum bitcask_status status = BITCASK_OK;
   if (!engine->is_readonly) status = directory->ops->lock(directory, "LOCK");
   if (status == BITCASK_OK) status = recovery_run(engine, &recovered);
-  if (status == BITCASK_OK) status = start_worker(engine);
+  if (status == BITCASK_OK) status = start_workers(engine);
   if (status != BITCASK_OK) {
-    stop_worker(engine);
+    stop_workers(engine);
     event_unsubscribe(&engine->events, &handle->events);
     if (before != NULL) event_subscribe(&before->events, &handle->events);
     engine_unref(engine);
@@ -148,7 +152,7 @@ enum bitcask_status opening_own_engine(struct bitcask *handle, struct disk *disk
 
 enum bitcask_status opening_close(struct engine *engine) {
   enum bitcask_status status = engine_close_cleanly(engine);
-  stop_worker(engine);
+  stop_workers(engine);
   engine->directory->ops->unlock(engine->directory);
   return status;
 }

@@ -2,13 +2,9 @@
 
 #include "engine/publish.h"
 #include "engine/reserve.h"
+#include "engine/successor.h"
 #include "engine/worker.h"
 #include "store/hint_file.h"
-
-size_t engine_headroom(const struct engine *engine) {
-  uint64_t quarter = engine->options.segment_size / 4;
-  return quarter < ENGINE_HEADROOM ? (size_t)quarter : ENGINE_HEADROOM;
-}
 
 /* ---- Hints ---- */
 
@@ -75,12 +71,24 @@ static void flush_ahead(void *owner, void *context) {
   if (status != BITCASK_OK && status != BITCASK_STOPPED) engine_report_failure(engine, status);
 }
 
+/* The nearer the end of the segment, the less is left for the one who seals it. */
+static uint64_t flush_size(const struct engine *engine, uint64_t length) {
+  enum { SIZE_MIN = 256 << 10 };
+  uint64_t size = successor_distance(engine, length) / 2;
+  if (size < SIZE_MIN) return SIZE_MIN;
+  return size < ENGINE_FLUSH_AHEAD ? size : ENGINE_FLUSH_AHEAD;
+}
+
 void rotation_flush_ahead(struct engine *engine) {
   const struct segment *active = engine->active;
   uint64_t synced = atomic_load_explicit(&active->synced_length, memory_order_relaxed);
-  if (engine->worker == NULL || active->facts.length - synced < ENGINE_FLUSH_AHEAD) return;
+  uint64_t length = active->facts.length;
+  if (engine->flusher == NULL) return;
+  successor_prepare(engine);
+  if (length - synced < flush_size(engine, length)) return;
+  if (atomic_load_explicit(&engine->is_flush_queued, memory_order_relaxed)) return;
   if (atomic_exchange(&engine->is_flush_queued, true)) return;
-  if (!worker_add(engine->worker, flush_ahead, NULL))
+  if (!worker_add(engine->flusher, flush_ahead, NULL))
     atomic_store(&engine->is_flush_queued, false);
 }
 
@@ -168,46 +176,18 @@ static void leave_old(struct engine *engine, struct segment *old) REQUIRES(engin
   segment_unref(old);
 }
 
-/* A segment that no manifest came to name. After a failed flush nothing is deleted: the next
- * open sweeps it. */
-static void drop_new(struct engine *engine, struct segment *segment) {
-  if (segment == NULL) return;
-  engine_drop_slot(engine, segment);
-  segment->obsolete_count = NULL;
-  atomic_store(&segment->is_obsolete, !atomic_load(&engine->is_stopped));
-  segment_unref(segment);
-}
-
-/* A segment to become the active one: durable, name and all, before the manifest names it. */
-static enum bitcask_status create_segment(struct engine *engine, uint64_t record_size,
-                                          struct segment **out) {
-  uint64_t largest = engine->options.segment_size;
-  if (HEADER_SIZE + record_size > largest) largest = HEADER_SIZE + record_size;
-  TRY(segment_create(engine->disk, engine->directory, engine->manifest.store,
-                     engine_next_id(engine), largest + engine_headroom(engine), out));
-  enum bitcask_status status = segment_sync(*out, HEADER_SIZE);
-  if (status == BITCASK_OK) status = engine->directory->ops->sync(engine->directory);
-  if (status == BITCASK_IO) engine_stop(engine, status);
-  if (status == BITCASK_OK) status = engine_take_slot(engine, *out);
-  if (status != BITCASK_OK) {
-    drop_new(engine, *out);
-    *out = NULL;
-  }
-  return status;
-}
-
 /* Begin a new active segment that takes a record of `record_size` bytes; the old one, if
  * there is one, is sealed by the same edit. */
 static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
     REQUIRES(engine->write_lock) {
   struct segment *old = engine->active, *new = NULL;
   TRY(engine_promise_sealed(engine, 1));
-  enum bitcask_status status = create_segment(engine, record_size, &new);
+  enum bitcask_status status = successor_take(engine, record_size, &new);
   if (status == BITCASK_OK && old != NULL) status = flush_for_sealing(engine, old);
   if (status == BITCASK_OK) status = commit_rotation(engine, old, new);
   if (status != BITCASK_OK) {
     engine_break_promise(engine, 1);
-    drop_new(engine, new);
+    successor_drop(engine, new);
     return status;
   }
   set_active(engine, new);

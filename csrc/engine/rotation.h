@@ -5,6 +5,9 @@
  *   rotate   new file, its header flushed -> directory flushed -> old one flushed
  *            -> one edit: old sealed, new active
  *
+ * A writer waits for the last two alone: the new file is made ahead (engine/successor), and the
+ * flusher leaves less and less to flush as the end of the segment comes near.
+ *
  * Whoever gets the flush lock first flushes for all who have appended by then.
  */
 #ifndef BITCASK_ENGINE_ROTATION_H
@@ -18,7 +21,7 @@ enum bitcask_status engine_flush(struct engine *engine) EXCLUDES(engine->flush_l
 /* The same for a caller that holds the flush lock, or the write lock and not it. */
 enum bitcask_status rotation_flush(struct engine *engine) REQUIRES(engine->flush_lock);
 
-/* Let the worker flush, when much was appended since the last time. */
+/* Let the flusher flush, when much was appended since the last time. */
 void rotation_flush_ahead(struct engine *engine) REQUIRES(engine->write_lock);
 
 /* Have an active segment with room for `size` bytes more, in one piece. A delete may go into
@@ -35,8 +38,5 @@ enum bitcask_status engine_close_cleanly(struct engine *engine) EXCLUDES(engine-
 
 /* Write the hint file of a sealed segment, in the background where there is one. */
 void engine_write_hint_later(struct engine *engine, struct segment *segment);
-
-/* The space that puts leave free behind them. */
-size_t engine_headroom(const struct engine *engine);
 
 #endif
