@@ -617,6 +617,7 @@ static void finish(struct bitcask_merge *merge) {
 }
 
 static void switch_some(struct bitcask_merge *merge, uint64_t budget) {
+  enum { AHEAD = 8 }; /* so many slots are on their way into the processor's cache */
   if (merge->switched == 0) {
     merge->report.segments_out = merge->outputs.count;
     merge->report.bytes_written = merge->outputs.bytes;
@@ -627,6 +628,8 @@ static void switch_some(struct bitcask_merge *merge, uint64_t budget) {
   }
   for (uint64_t done = 0; merge->switched < merge->moves.count && done < budget;) {
     const struct move *move = &merge->moves.items[merge->switched++];
+    if (merge->moves.count - merge->switched > AHEAD)
+      keydir_prefetch(merge->engine->keydir, move[AHEAD].hash);
     switch_entry(merge, move);
     done += move->size;
   }

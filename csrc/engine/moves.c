@@ -1,7 +1,5 @@
 #include "engine/moves.h"
 
-#include <stdlib.h>
-
 #include "base/memory.h"
 
 struct collecting {
@@ -43,12 +41,52 @@ static enum bitcask_status collect_shard(struct collecting *collecting, struct k
   }
 }
 
-static int compare_moves(const void *left, const void *right) {
-  const struct move *a = left, *b = right;
-  uint32_t slot_a = place_slot(a->from), slot_b = place_slot(b->from);
-  if (slot_a != slot_b) return slot_a < slot_b ? -1 : 1;
-  uint64_t offset_a = place_offset(a->from), offset_b = place_offset(b->from);
-  return (offset_a > offset_b) - (offset_a < offset_b);
+/* ---- Sorting ---- */
+
+/* Slot and offset, without the marks. */
+static uint64_t key_of(const struct move *move) {
+  return place_make(place_slot(move->from), place_offset(move->from), 0);
+}
+
+enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS };
+
+static void sort_by_digit(const struct move *from, struct move *to, size_t count,
+                          unsigned shift) {
+  size_t starts[DIGITS] = {0}, sum = 0;
+  for (size_t i = 0; i < count; i++) starts[(key_of(&from[i]) >> shift) % DIGITS]++;
+  for (unsigned digit = 0; digit < DIGITS; digit++) {
+    size_t here = starts[digit];
+    starts[digit] = sum;
+    sum += here;
+  }
+  for (size_t i = 0; i < count; i++)
+    to[starts[(key_of(&from[i]) >> shift) % DIGITS]++] = from[i];
+}
+
+/* By place: a radix sort, three passes or four instead of twenty comparisons a move, each of
+ * them a cache miss. The sorted ones may come to stand in the other of the two arrays. */
+static enum bitcask_status sort(struct moves *moves) {
+  uint64_t differing = 0;
+  for (size_t i = 1; i < moves->count; i++)
+    differing |= key_of(&moves->items[i]) ^ key_of(&moves->items[0]);
+  if (differing == 0) return BITCASK_OK;
+  struct move *spare = memory_new(moves->count * sizeof *spare);
+  if (spare == NULL) return BITCASK_NOMEMORY;
+  size_t capacity = moves->count; /* of the spare array */
+  for (unsigned shift = 0; differing != 0; differing >>= DIGIT_BITS, shift += DIGIT_BITS) {
+    unsigned same = (unsigned)__builtin_ctzll(differing); /* bits that tell nothing */
+    differing >>= same;
+    shift += same;
+    sort_by_digit(moves->items, spare, moves->count, shift);
+    struct move *sorted = spare;
+    size_t sorted_capacity = capacity;
+    spare = moves->items;
+    capacity = moves->capacity;
+    moves->items = sorted;
+    moves->capacity = sorted_capacity;
+  }
+  memory_free(spare);
+  return BITCASK_OK;
 }
 
 enum bitcask_status moves_collect(struct moves *moves, struct keydir *keydir,
@@ -57,9 +95,7 @@ enum bitcask_status moves_collect(struct moves *moves, struct keydir *keydir,
   moves->count = 0;
   for (unsigned shard = 0; shard < KEYDIR_SHARDS; shard++)
     TRY(collect_shard(&collecting, keydir, shard));
-  if (moves->count > 0)
-    qsort(moves->items, moves->count, sizeof *moves->items, compare_moves);
-  return BITCASK_OK;
+  return sort(moves);
 }
 
 void moves_release(struct moves *moves) {

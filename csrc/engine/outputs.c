@@ -2,12 +2,25 @@
 
 #include "store/hint_file.h"
 
+/* Written by one call: no page fault, no mapping that other threads use. */
+enum { WRITE_SIZE = 1 << 20 };
+
 static struct output *current(struct outputs *outputs) {
   return outputs->count > 0 ? &outputs->items[outputs->count - 1] : NULL;
 }
 
+/* What was copied to the current output and stands in the buffer yet. */
+static enum bitcask_status write_out(struct outputs *outputs) {
+  bitcask_bytes records = bytes_of(outputs->buffer.data, outputs->buffer.size);
+  if (records.size > 0) TRY(segment_append_encoded(current(outputs)->segment, records));
+  outputs->buffer.size = 0;
+  return BITCASK_OK;
+}
+
 static enum bitcask_status add(struct outputs *outputs, uint64_t record_size) {
   struct engine *engine = outputs->engine;
+  TRY(write_out(outputs));
+  TRY(buffer_reserve(&outputs->buffer, WRITE_SIZE));
   struct output *items = memory_resize(outputs->items, outputs->count + 1, sizeof *items);
   if (items == NULL) return BITCASK_NOMEMORY;
   outputs->items = items;
@@ -38,7 +51,9 @@ enum bitcask_status outputs_append(struct outputs *outputs, const struct record 
     TRY(add(outputs, size));
     output = current(outputs);
   }
-  TRY(segment_append(output->segment, &record, 0, offset));
+  if (outputs->buffer.size + size > WRITE_SIZE) TRY(write_out(outputs));
+  TRY(size > WRITE_SIZE ? segment_append(output->segment, &record, 0, offset)
+                        : segment_encode(output->segment, &record, &outputs->buffer, offset));
   struct hint_entry entry = {.version = record.version,
                              .offset = *offset,
                              .size = size,
@@ -67,6 +82,8 @@ static enum bitcask_status finish_one(struct engine *engine, struct output *outp
 
 enum bitcask_status outputs_finish(struct outputs *outputs) {
   struct engine *engine = outputs->engine;
+  TRY(write_out(outputs));
+  bitcask_buffer_release(&outputs->buffer);
   for (size_t i = 0; i < outputs->count; i++) TRY(finish_one(engine, &outputs->items[i]));
   if (outputs->count == 0) return BITCASK_OK;
   enum bitcask_status status = engine->directory->ops->sync(engine->directory);
@@ -97,6 +114,7 @@ void outputs_drop(struct outputs *outputs) {
     segment_unref(output->segment);
   }
   memory_free(outputs->items);
+  bitcask_buffer_release(&outputs->buffer);
   outputs->items = NULL;
   outputs->count = 0;
   outputs->bytes = 0;

@@ -18,6 +18,7 @@ struct outputs {
   struct engine *engine;
   struct output *items;
   size_t count;
+  struct bitcask_buffer buffer; /* the last records of the last one, to be appended at once */
   uint64_t bytes; /* of records written */
 };
 

@@ -213,6 +213,24 @@ enum bitcask_status segment_append(struct segment *segment, struct record *recor
   return BITCASK_OK;
 }
 
+enum bitcask_status segment_encode(struct segment *segment, struct record *record,
+                                   struct bitcask_buffer *into, uint64_t *offset) {
+  uint64_t at = segment->facts.length;
+  uint8_t header[RECORD_HEADER_SIZE_MAX];
+  bitcask_bytes parts[PARTS_PER_RECORD];
+  lay_out(segment, record, at, header, parts);
+  TRY(buffer_reserve(into, (size_t)record_size_of(record)));
+  for (int i = 0; i < PARTS_PER_RECORD; i++) TRY(buffer_append(into, parts[i]));
+  segment_count_record(&segment->facts, record);
+  *offset = at;
+  return BITCASK_OK;
+}
+
+enum bitcask_status segment_append_encoded(struct segment *segment, bitcask_bytes records) {
+  if (records.size == 0) return BITCASK_OK;
+  return segment->file->ops->append(segment->file, &records, 1, 0);
+}
+
 enum bitcask_status segment_append_all(struct segment *segment, struct record *const *records,
                                        size_t count, size_t headroom, uint64_t *offsets) {
   if (count == 1) return segment_append(segment, records[0], headroom, offsets);

@@ -93,6 +93,13 @@ enum bitcask_status segment_append(struct segment *segment, struct record *recor
 enum bitcask_status segment_append_all(struct segment *segment, struct record *const *records,
                                        size_t count, size_t headroom, uint64_t *offsets);
 
+/* The same in two steps, for whoever reads nothing of the segment before the second: encode
+ * records one behind the other into a buffer, where their offsets are known at once; then append
+ * what the buffer holds. */
+enum bitcask_status segment_encode(struct segment *segment, struct record *record,
+                                   struct bitcask_buffer *into, uint64_t *offset);
+enum bitcask_status segment_append_encoded(struct segment *segment, bitcask_bytes records);
+
 /* Make everything appended so far durable. */
 enum bitcask_status segment_sync(struct segment *segment, uint64_t length);
 
