@@ -2,4 +2,6 @@
 
 local explore = require "spec.crash.explore"
 
-explore.chapters({ describe = describe, it = it, teardown = teardown }, "manifest", "policies", "disks")
+local busted = { describe = describe, it = it, teardown = teardown }
+
+explore.chapters(busted, "manifest", "policies", "disks")

@@ -2,4 +2,6 @@
 
 local explore = require "spec.crash.explore"
 
-explore.chapters({ describe = describe, it = it, teardown = teardown }, "merging", "expiry")
+local busted = { describe = describe, it = it, teardown = teardown }
+
+explore.chapters(busted, "merging", "expiry")
