@@ -11,13 +11,13 @@ MODULES := \
   base/status base/memory base/bytes base/coding base/checksum base/thread \
   disk/disk disk/posix disk/sim_node disk/sim_image disk/sim_choice disk/sim_cut \
   disk/sim_fault disk/sim_history disk/sim_disk disk/sim \
-  format/filename format/record format/header format/hint format/edit \
-  store/guard store/segment store/hint_file store/keydir store/manifest \
+  format/filename format/record format/header format/hint format/edit format/checkpoint \
+  store/guard store/segment store/hint_file store/keydir store/checkpoint store/manifest \
   engine/hash engine/event engine/worker engine/expiry \
   engine/engine engine/publish engine/reserve engine/successor engine/rotation \
-  engine/write engine/batch engine/snapshot engine/tombstones \
+  engine/checkpointing engine/write engine/batch engine/snapshot engine/tombstones \
   engine/throttle engine/verdicts engine/moves engine/outputs \
-  engine/merge engine/stops engine/iterator engine/load \
+  engine/merge engine/stops engine/iterator engine/load engine/restore \
   engine/recovery engine/read engine/view engine/changes \
   engine/stats engine/opening engine/registry engine/cask
 BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bind/lua_hash \

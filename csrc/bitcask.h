@@ -537,7 +537,7 @@ BITCASK_API void bitcask_merge_close(struct bitcask_merge *merge);
 /* ---- Events --------------------------------------------------------------------- */
 
 enum bitcask_event_kind {
-  BITCASK_EVENT_RECOVERED, /* seconds, records, torn_bytes, orphans, segments */
+  BITCASK_EVENT_RECOVERED, /* seconds, records, replayed, torn_bytes, orphans, segments */
   BITCASK_EVENT_SEALED,    /* segment, bytes */
   BITCASK_EVENT_MERGING,   /* segments, bytes; message: the reason, if one was given */
   BITCASK_EVENT_MERGED,    /* report, seconds; message as before */
@@ -551,6 +551,7 @@ struct bitcask_event {
   uint64_t segment;
   uint64_t segments;
   uint64_t records;
+  uint64_t replayed; /* of these, beside what the keydir checkpoint told */
   uint64_t bytes;
   uint64_t offset;
   uint64_t torn_bytes;

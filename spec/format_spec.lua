@@ -245,7 +245,7 @@ describe("the page", function()
         offset = size ~= "" and tonumber(at) + tonumber(size) or false
       end
     end
-    assert.equal(5, tables)
+    assert.equal(8, tables)
   end)
 
   it("names the files that there are, and no others", function()

@@ -1,6 +1,7 @@
 #include "base/thread.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -51,6 +52,11 @@ enum bitcask_status thread_start(pthread_t *out, void *(*body)(void *), void *co
   if (error != 0)
     return status_fail(BITCASK_NOMEMORY, "cannot start a thread: %s", strerror(error));
   return BITCASK_OK;
+}
+
+unsigned thread_processors(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
 void thread_pause(void) {

@@ -47,6 +47,9 @@ void condition_wake_all(struct condition *condition);
 /* Run `body(context)` on a thread of its own, all signals blocked there. */
 enum bitcask_status thread_start(pthread_t *out, void *(*body)(void *), void *context);
 
+/* How many threads of this one's kind can run at once; at least 1. */
+unsigned thread_processors(void);
+
 /* Let others run for a moment. */
 void thread_pause(void);
 

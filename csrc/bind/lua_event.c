@@ -17,6 +17,7 @@ static const char *kind_name(enum bitcask_event_kind kind) {
 static void set_recovered(lua_State *L, const struct bitcask_event *event) {
   lua_result_set_number(L, "seconds", event->seconds);
   lua_result_set_integer(L, "records", event->records);
+  lua_result_set_integer(L, "replayed", event->replayed);
   lua_result_set_integer(L, "segments", event->segments);
   lua_result_set_integer(L, "torn_bytes", event->torn_bytes);
   lua_result_set_integer(L, "orphans", event->orphans);

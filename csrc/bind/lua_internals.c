@@ -225,7 +225,7 @@ static const char *const filename_kinds[] = {
     [FILENAME_KIND_LOCK] = "lock",           [FILENAME_KIND_STOPPED] = "stopped",
     [FILENAME_KIND_MANIFEST] = "manifest",   [FILENAME_KIND_SEGMENT] = "segment",
     [FILENAME_KIND_HINT] = "hint",           [FILENAME_KIND_TEMPORARY] = "temporary",
-    [FILENAME_KIND_RESERVE] = "reserve"};
+    [FILENAME_KIND_RESERVE] = "reserve",     [FILENAME_KIND_CHECKPOINT] = "checkpoint"};
 
 static int filename_of(lua_State *L, filename (*maker)(uint64_t)) {
   lua_pushstring(L, maker(check_u64(L, 1)).text);
@@ -331,7 +331,7 @@ static const luaL_Reg record_functions[] = {{"encode", record_encode},
 
 /* ---- Header ---------------------------------------------------------------------- */
 
-static const char *const header_kinds[] = {"segment", "hint", "manifest", NULL};
+static const char *const header_kinds[] = {"segment", "hint", "manifest", "checkpoint", NULL};
 
 static struct header check_header(lua_State *L, int arg) {
   luaL_checktype(L, arg, LUA_TTABLE);
@@ -476,6 +476,8 @@ static enum bitcask_status append_item(lua_State *L, int item, struct bitcask_bu
       return edit_append_removed(payload, get_field(L, item, "id"));
     case EDIT_DROPPED:
       return edit_append_dropped(payload, get_field(L, item, "version"));
+    case EDIT_CHECKPOINT:
+      return edit_append_checkpoint(payload, get_field(L, item, "salt"));
     case EDIT_CLOSED:
     case EDIT_SEALED:
       facts = check_facts(L, item);
@@ -516,6 +518,7 @@ static void push_item(lua_State *L, const struct edit_item *item) {
   if (item->tag == EDIT_ACTIVE || item->tag == EDIT_REMOVED)
     lua_result_set_integer(L, "id", item->id);
   if (item->tag == EDIT_DROPPED) lua_result_set_integer(L, "version", item->version);
+  if (item->tag == EDIT_CHECKPOINT) lua_result_set_integer(L, "salt", item->salt);
   if (item->tag == EDIT_NUMBERS) {
     lua_result_set_integer(L, "next_id", item->next_id);
     lua_result_set_integer(L, "last_version", item->last_version);
@@ -1258,6 +1261,7 @@ static int manifest_state_(lua_State *L) {
   lua_result_set_integer(L, "next_id", state->next_id);
   lua_result_set_integer(L, "last_version", state->last_version);
   lua_result_set_integer(L, "dropped_version", state->dropped_version);
+  lua_result_set_integer(L, "checkpoint", state->checkpoint);
   if (state->is_closed) {
     push_facts(L, &state->closed);
     lua_setfield(L, -2, "closed");

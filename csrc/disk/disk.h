@@ -46,6 +46,8 @@ struct disk_file_ops {
   enum bitcask_status (*finish)(struct disk_file *file);
   /* Neither an append nor a sync will come: let go of what only they need. */
   void (*freeze)(struct disk_file *file);
+  /* Of a file opened by open_private: nobody will look at these bytes of its mapping again. */
+  void (*forget)(struct disk_file *file, uint64_t offset, uint64_t size);
   /* Cannot fail: whatever must survive was synced before. */
   void (*close)(struct disk_file *file);
 };
@@ -71,6 +73,10 @@ struct disk_directory_ops {
    * process may append to it or cut what it allocated ahead. */
   enum bitcask_status (*open)(struct disk_directory *directory, const char *name, bool growing,
                               struct disk_file **out);
+  /* An existing file that nobody changes any more, for reading; its mapping, where it has
+   * one, may be written to, which changes the memory of this process and not the file. */
+  enum bitcask_status (*open_private)(struct disk_directory *directory, const char *name,
+                                      struct disk_file **out);
   /* An existing file of exactly `size` bytes, for appending as after create. */
   enum bitcask_status (*reopen)(struct disk_directory *directory, const char *name,
                                 uint64_t size, uint64_t capacity, struct disk_file **out);

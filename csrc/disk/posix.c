@@ -349,6 +349,15 @@ static void file_freeze(struct disk_file *base) {
   drop_descriptor(file);
 }
 
+/* What was written to a private mapping takes memory until it is unmapped; the pages of the
+ * file come back in its place. */
+static void file_forget(struct disk_file *base, uint64_t offset, uint64_t size) {
+  if (base->map == NULL) return;
+  uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+  uint64_t from = (offset + page - 1) & ~(page - 1), to = (offset + size) & ~(page - 1);
+  if (to > from) madvise((uint8_t *)(uintptr_t)base->map + from, to - from, MADV_DONTNEED);
+}
+
 static void file_close(struct disk_file *base) {
   struct posix_file *file = (struct posix_file *)base;
   if (base->map != NULL) munmap((void *)(uintptr_t)base->map, file->map_size);
@@ -362,6 +371,7 @@ static const struct disk_file_ops file_ops = {
     .sync = file_sync,
     .finish = file_finish,
     .freeze = file_freeze,
+    .forget = file_forget,
     .close = file_close,
 };
 
@@ -449,6 +459,28 @@ static enum bitcask_status directory_open(struct disk_directory *base, const cha
   }
   if (!growing) map_file(file, (size_t)disk_file_size(&file->base));
   if (file->base.map != NULL) drop_descriptor(file);
+  *out = &file->base;
+  return BITCASK_OK;
+}
+
+static enum bitcask_status directory_open_private(struct disk_directory *base, const char *name,
+                                                  struct disk_file **out) {
+  struct posix_file *file = NULL;
+  TRY(open_file((struct posix_directory *)base, name, O_RDONLY | O_NONBLOCK, &file));
+  enum bitcask_status status = learn_size(file);
+  if (status != BITCASK_OK) {
+    file_close(&file->base);
+    return status;
+  }
+  size_t size = (size_t)disk_file_size(&file->base);
+  void *map = size == 0 ? MAP_FAILED
+                        : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
+                               file->fd, 0);
+  if (map != MAP_FAILED) {
+    file->base.map = map;
+    file->map_size = size;
+    drop_descriptor(file);
+  }
   *out = &file->base;
   return BITCASK_OK;
 }
@@ -606,6 +638,7 @@ static const struct disk_directory_ops directory_ops = {
     .create = directory_create,
     .reserve = directory_reserve,
     .open = directory_open,
+    .open_private = directory_open_private,
     .reopen = directory_reopen,
     .remove = directory_remove,
     .rename = directory_rename,

@@ -223,6 +223,12 @@ static enum bitcask_status file_finish(struct disk_file *base) {
 
 static void file_freeze(struct disk_file *base) { (void)base; }
 
+static void file_forget(struct disk_file *base, uint64_t offset, uint64_t size) {
+  (void)base;
+  (void)offset;
+  (void)size;
+}
+
 static void file_close(struct disk_file *base) {
   struct sim_file *file = (struct sim_file *)base;
   struct sim *sim = sim_of(file);
@@ -239,6 +245,7 @@ static const struct disk_file_ops file_ops = {
     .sync = file_sync,
     .finish = file_finish,
     .freeze = file_freeze,
+    .forget = file_forget,
     .close = file_close,
 };
 
@@ -344,6 +351,12 @@ static enum bitcask_status directory_open(struct disk_directory *base, const cha
   TRY(open_file(&operation, directory, name, 0, out));
   if (!growing && disk_file_size(*out) > 0) map(directory->sim, *out);
   return BITCASK_OK;
+}
+
+/* Without a mapping: what a file holds here is all handles'. */
+static enum bitcask_status directory_open_private(struct disk_directory *base, const char *name,
+                                                  struct disk_file **out) {
+  return directory_open(base, name, true, out);
 }
 
 static enum bitcask_status directory_reopen(struct disk_directory *base, const char *name,
@@ -468,6 +481,7 @@ static const struct disk_directory_ops directory_ops = {
     .create = directory_create,
     .reserve = directory_reserve,
     .open = directory_open,
+    .open_private = directory_open_private,
     .reopen = directory_reopen,
     .remove = directory_remove,
     .rename = directory_rename,

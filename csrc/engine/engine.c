@@ -330,14 +330,16 @@ enum bitcask_status engine_locate_among(struct engine *engine,
   return BITCASK_CORRUPT;
 }
 
-enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key, uint64_t hash,
-                                  struct bitcask_buffer *scratch, struct located *out) {
+enum bitcask_status engine_locate_in(struct engine *engine, struct keydir *keydir,
+                                     bitcask_bytes key, uint64_t hash,
+                                     struct bitcask_buffer *scratch, struct located *out) {
   struct keydir_matches matches;
   struct located damaged_one;
   uint64_t stamp = 0;
   bool is_damaged = false;
   for (unsigned first = 0;; first += KEYDIR_MATCHES) {
-    keydir_find(engine->keydir, hash, first, &matches);
+    keydir_find(keydir, hash, first, &matches);
+    if (matches.status != BITCASK_OK) return matches.status;
     if (first == 0) stamp = matches.stamp;
     engine_prefetch(engine, &matches);
     enum bitcask_status status = engine_locate_among(engine, &matches, key, scratch, out);

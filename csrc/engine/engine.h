@@ -78,6 +78,12 @@ struct engine {
   atomic_bool has_reserve[RESERVE_KINDS];
   atomic_bool is_short_of_space; /* the reserve had to be given up, or could not be made */
   struct engine_counters counters;
+  /* Bytes written, and merges done, when the newest checkpoint was begun; what was loaded
+   * beside one at open counts as written since. */
+  atomic_int_least64_t checkpoint_bytes;
+  atomic_uint_least64_t checkpoint_merges;
+  atomic_uint_least64_t checkpoint_look; /* bytes written at which one may be due */
+  atomic_bool is_checkpoint_queued; /* for the worker */
   _Atomic(struct segment *) *slots; /* PLACE_SLOT_MAX + 1 of them; slot 0 stays empty */
 
   struct mutex write_lock;
@@ -234,8 +240,14 @@ enum bitcask_status engine_locate_among(struct engine *engine,
 /* The newest published record of `key`, tombstones among entries being loaded included.
  * ABSENT: none. CORRUPT: out->entry is the damaged one. The caller holds the guard, or the
  * write lock, which whoever takes segments away passes through, too. */
-enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key, uint64_t hash,
-                                  struct bitcask_buffer *scratch, struct located *out);
+enum bitcask_status engine_locate_in(struct engine *engine, struct keydir *keydir,
+                                     bitcask_bytes key, uint64_t hash,
+                                     struct bitcask_buffer *scratch, struct located *out);
+static inline enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key,
+                                                uint64_t hash, struct bitcask_buffer *scratch,
+                                                struct located *out) {
+  return engine_locate_in(engine, engine->keydir, key, hash, scratch, out);
+}
 
 /* Has what was located expired by now? */
 bool engine_has_expired(struct engine *engine, const struct record *record);

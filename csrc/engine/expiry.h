@@ -13,6 +13,7 @@
 
 #include <stdatomic.h>
 
+#include "base/bytes.h"
 #include "base/thread.h"
 
 struct expiry_item {
@@ -34,6 +35,15 @@ void expiry_release(struct expiry *expiry);
 /* Room for `more` items, so that adding them cannot fail. */
 enum bitcask_status expiry_reserve(struct expiry *expiry, size_t more);
 void expiry_add(struct expiry *expiry, uint64_t expires, uint64_t hash);
+
+/* Both at once, for several threads that load. */
+enum bitcask_status expiry_put(struct expiry *expiry, uint64_t expires, uint64_t hash);
+
+/* All that waits, in its order, after what is in *out; and the same the other way, into an
+ * expiry without items. Fails with CORRUPT where that is no heap. */
+enum bitcask_status expiry_copy(struct expiry *expiry, struct bitcask_buffer *out);
+void expiry_clear(struct expiry *expiry);
+enum bitcask_status expiry_restore(struct expiry *expiry, bitcask_bytes items);
 
 /* Does anything wait to expire? Then the clock is worth reading. */
 static inline bool expiry_is_used(const struct expiry *expiry) {

@@ -3,23 +3,35 @@
  * of two records of a key the one with the higher version wins, in whatever order they are
  * met. Tombstones, and records that have expired, are entries too until all segments are loaded.
  *
- * Threads: during open only, when nobody else knows the engine.
+ * Large segments are gone through by several threads at once. Each reads all of it and keeps to
+ * shards of its own, so that nothing is shared and every key is one thread's. Entries wait in a
+ * ring while the cache line that they need is on its way.
+ *
+ * Threads: during open only, when nobody else knows the engine; load_shard at any time.
  */
 #ifndef BITCASK_ENGINE_LOAD_H
 #define BITCASK_ENGINE_LOAD_H
 
 #include "engine/engine.h"
 
-/* Load a sealed segment: from its hint file if that is sound, else by reading it. Damage is
- * reported, and what is intact loaded. */
+/* Load what stands behind `before` (the facts of its beginning, which is loaded already) of a
+ * sealed segment: from its hint file if that is sound, else by reading it. Damage is reported,
+ * and what is intact loaded. */
 enum bitcask_status load_segment(struct engine *engine, struct segment *segment,
-                                 bool *used_hint);
+                                 const struct segment_facts *before, bool *used_hint);
 
-/* Load the first `end` bytes of a segment by reading it; *facts gets what was found. */
-enum bitcask_status load_records(struct engine *engine, struct segment *segment, uint64_t end,
+/* Load what stands between `before` and the byte `end` of a segment by reading it; *facts gets
+ * what was found, together with `before`. */
+enum bitcask_status load_records(struct engine *engine, struct segment *segment,
+                                 const struct segment_facts *before, uint64_t end,
                                  struct segment_facts *facts);
 
 /* After the last segment: take the tombstones out of the keydir. */
 void load_finish(struct engine *engine);
+
+/* Find out from the segments alone what one shard held at `now`. No statistics are kept. The
+ * slots are the caller's. */
+enum bitcask_status load_shard(struct engine *engine, unsigned shard, uint64_t now,
+                               struct keydir_table *out);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/batch.h"
+#include "engine/checkpointing.h"
 #include "engine/moves.h"
 #include "engine/outputs.h"
 #include "engine/publish.h"
@@ -246,6 +247,7 @@ static void report_begun(struct bitcask_merge *merge) {
 static enum bitcask_status plan(struct bitcask_merge *merge) {
   TRY(engine_check_writable(merge->engine));
   engine_expire(merge->engine);
+  TRY(keydir_wake_all(merge->engine->keydir)); /* what sleeps is told by the inputs alone */
   TRY(collect_moves(merge));
   TRY(check_space(merge));
   TRY(decide_tombstones(merge));
@@ -613,6 +615,7 @@ static void finish(struct bitcask_merge *merge) {
                                 .report = merge->report};
   snprintf(event.message, sizeof event.message, "%s", merge->reason);
   engine_report(engine, &event);
+  checkpointing_consider(engine);
   merge->phase = PHASE_DONE;
 }
 

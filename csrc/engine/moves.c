@@ -27,7 +27,7 @@ static enum bitcask_status collect_shard(struct collecting *collecting, struct k
   struct moves *moves = collecting->moves;
   for (;;) {
     collecting->found = 0;
-    keydir_visit_shard(keydir, shard, collect_move, collecting);
+    TRY(keydir_visit_shard(keydir, shard, collect_move, collecting));
     size_t needed = moves->count + collecting->found;
     if (needed <= moves->capacity) {
       moves->count = needed;

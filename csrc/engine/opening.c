@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "engine/checkpointing.h"
 #include "engine/recovery.h"
 #include "engine/rotation.h"
 #include "engine/successor.h"
@@ -153,6 +154,7 @@ enum bitcask_status opening_own_engine(struct bitcask *handle, struct disk *disk
 enum bitcask_status opening_close(struct engine *engine) {
   enum bitcask_status status = engine_close_cleanly(engine);
   stop_workers(engine);
+  if (status == BITCASK_OK) status = checkpointing_close(engine);
   engine->directory->ops->unlock(engine->directory);
   return status;
 }

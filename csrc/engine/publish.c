@@ -157,8 +157,8 @@ static enum removal remove_among(struct engine *engine, const struct keydir_matc
 }
 
 /* Remove every expired entry of the hash, for snapshots, too. Each removal changes what stands
- * where, so the look begins anew after it. */
-static void remove_expired(struct engine *engine, uint64_t hash, uint64_t now)
+ * where, so the look begins anew after it. False: the keydir cannot be looked into. */
+static bool remove_expired(struct engine *engine, uint64_t hash, uint64_t now)
     REQUIRES(engine->write_lock) {
   struct bitcask_buffer scratch = {0};
   struct keydir_matches matches;
@@ -171,13 +171,18 @@ static void remove_expired(struct engine *engine, uint64_t hash, uint64_t now)
   } while (first == 0 || matches.more);
   guard_leave(token);
   bitcask_buffer_release(&scratch);
+  return matches.status == BITCASK_OK;
 }
 
 void publish_expired(struct engine *engine) {
   if (!expiry_is_used(&engine->expiry)) return;
   uint64_t now = engine->disk->ops->now_ms(engine->disk);
   struct expiry_item item;
-  while (expiry_take_due(&engine->expiry, now, &item)) remove_expired(engine, item.hash, now);
+  while (expiry_take_due(&engine->expiry, now, &item)) {
+    if (remove_expired(engine, item.hash, now)) continue;
+    expiry_add(&engine->expiry, item.expires, item.hash); /* into the room it came from */
+    return;
+  }
 }
 
 void engine_expire(struct engine *engine) {

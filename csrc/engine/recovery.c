@@ -2,9 +2,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "engine/load.h"
 #include "engine/reserve.h"
+#include "engine/restore.h"
 #include "engine/rotation.h"
 #include "format/filename.h"
 
@@ -22,6 +24,10 @@ struct recovery {
   struct segment_facts seal; /* of the segment that was active; id 0: none is to be sealed */
   uint64_t newest_known;     /* version that the manifest and its segments tell of */
   uint64_t drop;             /* id of one without a record; 0: none */
+  struct restore *restore;   /* NULL: no checkpoint is of use */
+  bool is_restored;          /* it is the keydir's now */
+  struct segment *active;    /* the one that was, until it is loaded; NULL: none */
+  struct bitcask_buffer hints; /* uint64_t: ids of the hint files there are, rising */
 };
 
 /* ---- Which store is it? ---- */
@@ -32,6 +38,7 @@ struct evidence {
   bool has_reserve[RESERVE_KINDS];
   bool has_segment;
   bool has_manifest;
+  struct bitcask_buffer hints; /* uint64_t: of each hint file */
 };
 
 static void note_name(void *context, const char *name) {
@@ -40,6 +47,8 @@ static void note_name(void *context, const char *name) {
   enum filename_kind kind = filename_parse(name, &number);
   if (kind == FILENAME_KIND_SEGMENT || kind == FILENAME_KIND_HINT) {
     evidence->has_segment |= kind == FILENAME_KIND_SEGMENT;
+    if (kind == FILENAME_KIND_HINT) /* without memory it is written anew, no more */
+      buffer_append(&evidence->hints, bytes_of(&number, sizeof number));
     if (number > evidence->max_number) evidence->max_number = number;
   }
   if (kind == FILENAME_KIND_STOPPED) evidence->was_stopped = true;
@@ -95,7 +104,6 @@ static enum bitcask_status salvage_manifest(struct engine *engine) {
 }
 
 static enum bitcask_status find_manifest(struct engine *engine, struct evidence *evidence) {
-  *evidence = (struct evidence){0};
   TRY(engine->directory->ops->list(engine->directory, note_name, evidence));
   enum bitcask_status status =
       manifest_load(&engine->manifest, engine->disk, engine->directory);
@@ -133,8 +141,9 @@ static enum bitcask_status add_to_set(struct engine *engine, struct segment *seg
   return BITCASK_OK;
 }
 
-static enum bitcask_status adopt(struct engine *engine, struct segment *segment) {
-  enum bitcask_status status = engine_take_slot(engine, segment);
+static enum bitcask_status adopt(struct recovery *recovery, struct segment *segment) {
+  struct engine *engine = recovery->engine;
+  enum bitcask_status status = restore_take_slot(recovery->restore, engine, segment);
   if (status == BITCASK_OK) status = add_to_set(engine, segment);
   if (status != BITCASK_OK) {
     engine_drop_slot(engine, segment);
@@ -153,7 +162,7 @@ static enum bitcask_status open_sealed(struct recovery *recovery) {
     if (status != BITCASK_OK)
       TRY(note_problem(recovery, state->sealed[i].id, status));
     else
-      TRY(adopt(engine, segment));
+      TRY(adopt(recovery, segment));
   }
   return BITCASK_OK;
 }
@@ -170,11 +179,13 @@ struct tail {
   uint64_t used_end;   /* behind it there is nothing but zeros */
 };
 
-static enum bitcask_status read_tail(struct segment *segment, struct tail *tail) {
+/* What stands before `known` was durable when a checkpoint told of it. */
+static enum bitcask_status read_tail(struct segment *segment, uint64_t known, struct tail *tail) {
   struct segment_scan scan;
   enum segment_scan_kind kind = SEGMENT_SCAN_END;
-  *tail = (struct tail){.good_end = HEADER_SIZE, .used_end = HEADER_SIZE};
+  *tail = (struct tail){.good_end = known, .used_end = known};
   segment_scan_init(&scan, segment, disk_file_size(segment->file), true);
+  scan.next = known;
   enum bitcask_status status;
   while ((status = segment_scan_next(&scan, &kind)) == BITCASK_OK) {
     if (kind == SEGMENT_SCAN_END || kind == SEGMENT_SCAN_ZEROS) break;
@@ -219,7 +230,8 @@ static enum bitcask_status survey_active(struct recovery *recovery, struct segme
   struct tail tail;
   uint32_t boot = engine->disk->ops->boot(engine->disk);
   recovery->was_started_anew = boot == 0 || segment->boot != boot;
-  TRY(read_tail(segment, &tail));
+  uint64_t known = restore_known(recovery->restore, segment).length;
+  TRY(read_tail(segment, known <= disk_file_size(segment->file) ? known : HEADER_SIZE, &tail));
   segment->facts.length = decide_end(recovery, segment, &tail);
   if (engine->is_readonly) return BITCASK_OK;
   return segment->file->ops->sync(segment->file);
@@ -265,6 +277,7 @@ static enum bitcask_status copy_unflushed(struct recovery *recovery, struct segm
   return BITCASK_OK;
 }
 
+/* Open it, find its end, and have it among the sealed segments; its facts come with loading. */
 static enum bitcask_status open_unclean(struct recovery *recovery, uint64_t id) {
   struct engine *engine = recovery->engine;
   struct segment_facts facts = segment_facts_empty(id, 0);
@@ -288,25 +301,14 @@ static enum bitcask_status open_unclean(struct recovery *recovery, uint64_t id) 
   }
   if (status == BITCASK_OK && recovery->was_stopped && !engine->is_readonly)
     status = copy_unflushed(recovery, &segment);
-  if (status == BITCASK_OK) status = engine_take_slot(engine, segment);
-  uint64_t end = segment != NULL ? segment->facts.length : 0;
-  if (status == BITCASK_OK) status = load_records(engine, segment, end, &facts);
+  if (status == BITCASK_OK) status = restore_take_slot(recovery->restore, engine, segment);
   if (status != BITCASK_OK) {
     if (segment != NULL) engine_drop_slot(engine, segment);
     segment_unref(segment);
     return status;
   }
-  facts.flags |= EDIT_FACTS_RECOVERED;
-  facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
-  segment->facts = facts;
-  segment->lacks_hint = true;
-  recovery->seal = facts;
-  status = add_to_set(engine, segment);
-  if (status != BITCASK_OK) {
-    engine_drop_slot(engine, segment);
-    segment_unref(segment);
-  }
-  return status;
+  recovery->active = segment;
+  return BITCASK_OK;
 }
 
 /* The segment that was active at a clean close: written to again, if it is just as it was
@@ -315,7 +317,6 @@ static enum bitcask_status open_closed(struct recovery *recovery) {
   struct engine *engine = recovery->engine;
   const struct segment_facts *closed = &engine->manifest.state.closed;
   struct segment *segment = NULL;
-  struct segment_facts found;
   enum bitcask_status status = BITCASK_CORRUPT;
   bool is_as_left = false;
   if (!engine->is_readonly) {
@@ -327,26 +328,14 @@ static enum bitcask_status open_closed(struct recovery *recovery) {
     status = segment_open(engine->directory, engine->manifest.store, closed, engine->is_readonly,
                           &segment);
   if (status != BITCASK_OK) return note_problem(recovery, closed->id, status);
-  status = engine_take_slot(engine, segment);
-  if (status == BITCASK_OK) status = load_records(engine, segment, closed->length, &found);
+  status = restore_take_slot(recovery->restore, engine, segment);
   if (status != BITCASK_OK) {
-    engine_drop_slot(engine, segment);
     segment_unref(segment);
     return status;
   }
-  is_as_left = is_as_left && found.digest == closed->digest && found.records == closed->records;
-  if (is_as_left) {
-    engine->active = segment;
-    engine->is_active_closed = true;
-    return BITCASK_OK;
-  }
-  segment->is_sealed = true;
-  segment->file->ops->freeze(segment->file);
-  status = add_to_set(engine, segment);
-  recovery->seal = *closed;
-  recovery->seal.flags |= EDIT_FACTS_RECOVERED;
-  recovery->seal.sealed_ms = engine->disk->ops->now_ms(engine->disk);
-  return status;
+  segment->is_sealed = !is_as_left;
+  recovery->active = segment;
+  return BITCASK_OK;
 }
 
 static enum bitcask_status open_active(struct recovery *recovery) {
@@ -359,14 +348,110 @@ static enum bitcask_status open_active(struct recovery *recovery) {
 
 /* ---- The keydir ---- */
 
+/* From the checkpoint, if there is one that is of use. */
+static void load_checkpoint(struct recovery *recovery) {
+  if (recovery->restore == NULL) return;
+  recovery->is_restored = restore_adopt(recovery->restore, recovery->active);
+  if (recovery->is_restored) return;
+  restore_close(recovery->restore);
+  recovery->restore = NULL;
+}
+
+/* As if it had been written since the checkpoint. */
+static void note_lag(struct engine *engine, uint64_t bytes) {
+  atomic_fetch_sub(&engine->checkpoint_bytes, (int64_t)bytes);
+}
+
+/* What the checkpoint does not tell of a segment. */
+static enum bitcask_status load_rest(struct recovery *recovery, struct segment *segment,
+                                     struct segment_facts *found) {
+  struct engine *engine = recovery->engine;
+  struct segment_facts known = restore_known(recovery->restore, segment);
+  *found = known;
+  if (known.length == segment->facts.length) return BITCASK_OK;
+  TRY(load_records(engine, segment, &known, segment->facts.length, found));
+  recovery->event->replayed += found->records - known.records;
+  note_lag(engine, segment->facts.length - known.length);
+  return BITCASK_OK;
+}
+
+/* Sealed, from now on, with these facts. */
+static enum bitcask_status seal(struct recovery *recovery, struct segment *segment,
+                                const struct segment_facts *facts) {
+  struct engine *engine = recovery->engine;
+  recovery->seal = *facts;
+  recovery->seal.flags |= EDIT_FACTS_RECOVERED;
+  recovery->seal.sealed_ms = engine->disk->ops->now_ms(engine->disk);
+  segment->is_sealed = true;
+  recovery->active = NULL;
+  enum bitcask_status status = add_to_set(engine, segment);
+  if (status != BITCASK_OK) {
+    engine_drop_slot(engine, segment);
+    segment_unref(segment);
+  }
+  return status;
+}
+
+static enum bitcask_status load_unclean(struct recovery *recovery) {
+  struct segment *segment = recovery->active;
+  struct segment_facts found;
+  TRY(load_rest(recovery, segment, &found));
+  segment->facts = found;
+  segment->lacks_hint = true;
+  enum bitcask_status status = seal(recovery, segment, &found);
+  if (status == BITCASK_OK) segment->facts = recovery->seal;
+  return status;
+}
+
+static enum bitcask_status load_closed(struct recovery *recovery) {
+  struct engine *engine = recovery->engine;
+  struct segment *segment = recovery->active;
+  const struct segment_facts *closed = &engine->manifest.state.closed;
+  struct segment_facts found;
+  TRY(load_rest(recovery, segment, &found));
+  bool is_whole = found.digest == closed->digest && found.records == closed->records;
+  if (segment->is_sealed || !is_whole) {
+    segment->file->ops->freeze(segment->file);
+    return seal(recovery, segment, closed);
+  }
+  recovery->active = NULL;
+  engine->active = segment;
+  engine->is_active_closed = true;
+  return BITCASK_OK;
+}
+
+static enum bitcask_status load_active(struct recovery *recovery) {
+  if (recovery->active == NULL) return BITCASK_OK;
+  return recovery->is_unclean ? load_unclean(recovery) : load_closed(recovery);
+}
+
+static int compare_ids(const void *left, const void *right) {
+  uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+  return (a > b) - (a < b);
+}
+
+static bool has_hint(const struct recovery *recovery, uint64_t id) {
+  const struct bitcask_buffer *hints = &recovery->hints;
+  return hints->size > 0 && bsearch(&id, hints->data, hints->size / sizeof id, sizeof id,
+                                    compare_ids) != NULL;
+}
+
 /* The sealed segments that the manifest named; the one that was active is loaded already. */
 static enum bitcask_status load_sealed(struct recovery *recovery) {
   struct engine *engine = recovery->engine;
+  if (recovery->hints.size > 0)
+    qsort(recovery->hints.data, recovery->hints.size / sizeof(uint64_t), sizeof(uint64_t),
+          compare_ids);
   for (size_t i = 0; i < engine->sealed_count; i++) {
     struct segment *segment = engine->sealed[i];
-    bool used_hint = false;
     if (segment->facts.id == recovery->seal.id) continue;
-    TRY(load_segment(engine, segment, &used_hint));
+    struct segment_facts known = restore_known(recovery->restore, segment);
+    bool used_hint = has_hint(recovery, segment->facts.id);
+    if (known.length < segment->facts.length) {
+      TRY(load_segment(engine, segment, &known, &used_hint));
+      recovery->event->replayed += segment->facts.records - known.records;
+      note_lag(engine, segment->facts.length - known.length);
+    }
     segment->lacks_hint = !used_hint;
   }
   load_finish(engine);
@@ -417,19 +502,34 @@ static bool is_of_store(const struct engine *engine, uint64_t id) {
   return state->active == id || manifest_sealed(state, id) != NULL;
 }
 
-/* Of another store, put there by somebody: not ours to remove. */
-static bool is_foreign(struct engine *engine, const char *name, enum header_kind kind) {
+/* The header of a file. ABSENT: it cannot be read; CORRUPT: it is none of ours. */
+static enum bitcask_status read_header(struct engine *engine, const char *name,
+                                       enum header_kind kind, struct header *out) {
   struct disk_file *file = NULL;
   uint8_t bytes[HEADER_SIZE];
   size_t got = 0;
-  struct header header;
   if (engine->directory->ops->open(engine->directory, name, true, &file) != BITCASK_OK)
-    return true;
+    return BITCASK_ABSENT;
   enum bitcask_status status = file->ops->read_at(file, 0, bytes, sizeof bytes, &got);
   disk_file_close(file);
-  if (status != BITCASK_OK) return true;
-  if (header_decode(bytes, got, kind, name, &header) != BITCASK_OK) return false;
+  if (status != BITCASK_OK) return BITCASK_ABSENT;
+  return header_decode(bytes, got, kind, name, out) == BITCASK_OK ? BITCASK_OK : BITCASK_CORRUPT;
+}
+
+/* Of another store, put there by somebody: not ours to remove. */
+static bool is_foreign(struct engine *engine, const char *name, enum header_kind kind) {
+  struct header header;
+  enum bitcask_status status = read_header(engine, name, kind, &header);
+  if (status != BITCASK_OK) return status == BITCASK_ABSENT;
   return !store_identity_equal(header.store, engine->manifest.store);
+}
+
+/* The one that counts. */
+static bool is_checkpoint(struct engine *engine, const char *name) {
+  struct header header;
+  return read_header(engine, name, HEADER_CHECKPOINT, &header) == BITCASK_OK &&
+         store_identity_equal(header.store, engine->manifest.store) &&
+         header.salt == engine->manifest.state.checkpoint;
 }
 
 static bool is_orphan(struct engine *engine, const char *name) {
@@ -437,6 +537,8 @@ static bool is_orphan(struct engine *engine, const char *name) {
   switch (filename_parse(name, &number)) {
     case FILENAME_KIND_TEMPORARY:
       return true;
+    case FILENAME_KIND_CHECKPOINT:
+      return !is_checkpoint(engine, name) && !is_foreign(engine, name, HEADER_CHECKPOINT);
     case FILENAME_KIND_MANIFEST:
       return number != engine->manifest.number && !is_foreign(engine, name, HEADER_MANIFEST);
     case FILENAME_KIND_SEGMENT:
@@ -545,17 +647,23 @@ static enum bitcask_status refuse(const struct recovery *recovery) {
 
 static enum bitcask_status recover(struct recovery *recovery) {
   struct engine *engine = recovery->engine;
-  struct evidence evidence;
-  TRY(find_manifest(engine, &evidence));
+  struct evidence evidence = {0};
+  enum bitcask_status status = find_manifest(engine, &evidence);
+  recovery->hints = evidence.hints;
+  TRY(status);
   recovery->was_stopped = evidence.was_stopped;
   for (int i = 0; i < RESERVE_KINDS; i++)
     atomic_store(&engine->has_reserve[i], evidence.has_reserve[i]);
   if (engine->manifest.state.next_id <= evidence.max_number)
     engine->manifest.state.next_id = evidence.max_number + 1;
+  /* After a failed flush nothing is taken for durable that a checkpoint tells of. */
+  if (!recovery->was_stopped) recovery->restore = restore_open(engine);
   TRY(open_sealed(recovery));
   TRY(refuse(recovery));
   TRY(open_active(recovery));
   TRY(refuse(recovery));
+  load_checkpoint(recovery);
+  TRY(load_active(recovery));
   TRY(load_sealed(recovery));
   restore_versions(recovery);
   TRY(check_unknown_segments(recovery, recovery->newest_known));
@@ -565,12 +673,21 @@ static enum bitcask_status recover(struct recovery *recovery) {
   return sweep_orphans(recovery);
 }
 
+/* What is left over, after a failure too. */
+static void let_go(struct recovery *recovery) {
+  if (!recovery->is_restored) restore_close(recovery->restore);
+  if (recovery->active != NULL) engine_drop_slot(recovery->engine, recovery->active);
+  segment_unref(recovery->active);
+  bitcask_buffer_release(&recovery->problems);
+  bitcask_buffer_release(&recovery->hints);
+}
+
 enum bitcask_status recovery_run(struct engine *engine, struct bitcask_event *out) {
   *out = (struct bitcask_event){.kind = BITCASK_EVENT_RECOVERED};
   struct recovery recovery = {.engine = engine, .event = out};
   uint64_t begun_us = engine->disk->ops->monotonic_us(engine->disk);
   enum bitcask_status status = recover(&recovery);
-  bitcask_buffer_release(&recovery.problems);
+  let_go(&recovery);
   out->segments = engine->sealed_count + (engine->active != NULL ? 1 : 0);
   out->seconds = (double)(engine->disk->ops->monotonic_us(engine->disk) - begun_us) / 1e6;
   return status;

@@ -63,6 +63,15 @@ enum bitcask_status engine_flush(struct engine *engine) {
   return status;
 }
 
+enum bitcask_status rotation_publish_pending(struct engine *engine) {
+  if (engine->pending_count == 0) return BITCASK_OK;
+  mutex_lock(&engine->flush_lock);
+  enum bitcask_status status = rotation_flush(engine);
+  mutex_unlock(&engine->flush_lock);
+  if (status == BITCASK_OK) publish_durable(engine);
+  return status;
+}
+
 static void flush_ahead(void *owner, void *context) {
   struct engine *engine = owner;
   (void)context;

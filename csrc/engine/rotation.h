@@ -21,6 +21,9 @@ enum bitcask_status engine_flush(struct engine *engine) EXCLUDES(engine->flush_l
 /* The same for a caller that holds the flush lock, or the write lock and not it. */
 enum bitcask_status rotation_flush(struct engine *engine) REQUIRES(engine->flush_lock);
 
+/* Flush and publish what was appended and is not published yet. */
+enum bitcask_status rotation_publish_pending(struct engine *engine) REQUIRES(engine->write_lock);
+
 /* Let the flusher flush, when much was appended since the last time. */
 void rotation_flush_ahead(struct engine *engine) REQUIRES(engine->write_lock);
 

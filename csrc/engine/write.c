@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "engine/checkpointing.h"
 #include "engine/publish.h"
 #include "engine/reserve.h"
 #include "engine/rotation.h"
@@ -55,16 +56,6 @@ static enum bitcask_status check_version(struct engine *engine, bitcask_bytes ke
   return status_fail(BITCASK_CONFLICT,
                      "the key was to have version %" PRIu64 ", and has version %" PRIu64, expected,
                      version);
-}
-
-/* What is appended and not yet published counts for conditions, so it is published first. */
-static enum bitcask_status publish_pending(struct engine *engine) REQUIRES(engine->write_lock) {
-  if (engine->pending_count == 0) return BITCASK_OK;
-  mutex_lock(&engine->flush_lock);
-  enum bitcask_status status = rotation_flush(engine);
-  mutex_unlock(&engine->flush_lock);
-  if (status == BITCASK_OK) publish_durable(engine);
-  return status;
 }
 
 /* ---- From requests to records ---- */
@@ -164,6 +155,7 @@ static enum bitcask_status try_append(struct engine *engine, struct group *group
   place_writes(engine, group);
   engine_add(&engine->counters.bytes_written, group->bytes);
   rotation_flush_ahead(engine);
+  checkpointing_look(engine);
   return BITCASK_OK;
 }
 
@@ -245,7 +237,7 @@ static enum bitcask_status check_one(struct engine *engine, const struct write_r
   TRY(engine_check_writable(engine));
   publish_expired(engine);
   if (request->condition.is_set) {
-    TRY(publish_pending(engine));
+    TRY(rotation_publish_pending(engine)); /* it counts for conditions */
     TRY(check_version(engine, request->key, write->pending.hash, request->condition.version));
   }
   if (request->is_delete && !is_there(engine, group, write)) return BITCASK_ABSENT;
@@ -330,7 +322,7 @@ static enum bitcask_status write_group_locked(struct engine *engine,
     REQUIRES(engine->write_lock) {
   TRY(engine_check_writable(engine));
   publish_expired(engine);
-  TRY(publish_pending(engine));
+  TRY(rotation_publish_pending(engine)); /* it counts for conditions */
   TRY(check_expected(engine, expected, hashes, expected_count));
   TRY(check_conditions(engine, requests, prepared, count));
   for (size_t i = 0; i < count; i++)

@@ -32,6 +32,10 @@ enum bitcask_status edit_append_dropped(struct bitcask_buffer *payload, uint64_t
   return append_tagged(payload, EDIT_DROPPED, version);
 }
 
+enum bitcask_status edit_append_checkpoint(struct bitcask_buffer *payload, uint64_t salt) {
+  return append_tagged(payload, EDIT_CHECKPOINT, salt);
+}
+
 enum bitcask_status edit_append_facts(struct bitcask_buffer *payload, enum edit_tag tag,
                                       const struct segment_facts *facts) {
   const uint64_t fields[] = {facts->id,          facts->length,      facts->records,
@@ -75,6 +79,9 @@ bool edit_next_item(struct coding_reader *reader, struct edit_item *out) {
       break;
     case EDIT_DROPPED:
       out->version = coding_u64(reader);
+      break;
+    case EDIT_CHECKPOINT:
+      out->salt = coding_u64(reader);
       break;
     case EDIT_CLOSED:
     case EDIT_SEALED:

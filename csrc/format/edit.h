@@ -18,6 +18,9 @@
  *   'D'  version u64: a merge has dropped records up to this version; what is on disk tells
  *        all writes only after it
  *
+ *   'K'  salt u64: the keydir checkpoint with this salt in its header counts, and no other; 0:
+ *        none does
+ *
  * Facts, 11 u64: id, length, records, tombstones, tombstone bytes, min version, max version,
  * min put version, digest, created ms, sealed ms; then u8 flags.
  */
@@ -56,7 +59,8 @@ enum edit_tag {
   EDIT_CLOSED = 'C',
   EDIT_SEALED = 'S',
   EDIT_REMOVED = 'R',
-  EDIT_DROPPED = 'D'
+  EDIT_DROPPED = 'D',
+  EDIT_CHECKPOINT = 'K'
 };
 
 /* One item, as it is read back. */
@@ -64,6 +68,7 @@ struct edit_item {
   enum edit_tag tag;
   uint64_t id; /* ACTIVE, REMOVED */
   uint64_t version; /* DROPPED */
+  uint64_t salt;    /* CHECKPOINT */
   uint64_t next_id, last_version; /* NUMBERS */
   struct segment_facts facts;     /* CLOSED, SEALED */
 };
@@ -76,6 +81,7 @@ enum bitcask_status edit_append_numbers(struct bitcask_buffer *payload, uint64_t
 enum bitcask_status edit_append_active(struct bitcask_buffer *payload, uint64_t id);
 enum bitcask_status edit_append_removed(struct bitcask_buffer *payload, uint64_t id);
 enum bitcask_status edit_append_dropped(struct bitcask_buffer *payload, uint64_t version);
+enum bitcask_status edit_append_checkpoint(struct bitcask_buffer *payload, uint64_t salt);
 enum bitcask_status edit_append_facts(struct bitcask_buffer *payload, enum edit_tag tag,
                                       const struct segment_facts *facts);
 

@@ -35,6 +35,8 @@ enum filename_kind filename_parse(const char *name, uint64_t *number) {
   if (strcmp(name, FILENAME_STOPPED) == 0) return FILENAME_KIND_STOPPED;
   if (strcmp(name, FILENAME_RESERVE) == 0 || strcmp(name, FILENAME_RESERVE_EDIT) == 0)
     return FILENAME_KIND_RESERVE;
+  if (strcmp(name, FILENAME_CHECKPOINT) == 0) return FILENAME_KIND_CHECKPOINT;
+  if (strcmp(name, FILENAME_CHECKPOINT_TEMPORARY) == 0) return FILENAME_KIND_TEMPORARY;
   if (strcmp(name, FILENAME_CURRENT_TEMPORARY) == 0) return FILENAME_KIND_TEMPORARY;
   uint64_t parsed = first_number(name);
   enum filename_kind kind = FILENAME_KIND_OTHER;

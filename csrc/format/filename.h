@@ -4,6 +4,7 @@
  *   CURRENT          which manifest counts
  *   MANIFEST-000007  the history of the set of segments
  *   000012.seg       a segment;  000012.hint its hint file
+ *   KEYDIR           the keydir checkpoint
  *   LOCK             locked by the writing process
  *   STOPPED          left by a session that a failed flush has ended
  *   RESERVE, RESERVE.edit   space kept for the day when the disk is full
@@ -21,6 +22,8 @@
 
 #define FILENAME_CURRENT "CURRENT"
 #define FILENAME_CURRENT_TEMPORARY "CURRENT.tmp"
+#define FILENAME_CHECKPOINT "KEYDIR"
+#define FILENAME_CHECKPOINT_TEMPORARY "KEYDIR.tmp"
 #define FILENAME_LOCK "LOCK"
 #define FILENAME_STOPPED "STOPPED"
 #define FILENAME_RESERVE "RESERVE"
@@ -35,6 +38,7 @@ enum filename_kind {
   FILENAME_KIND_MANIFEST,
   FILENAME_KIND_SEGMENT,
   FILENAME_KIND_HINT,
+  FILENAME_KIND_CHECKPOINT,
   FILENAME_KIND_TEMPORARY
 };
 

@@ -7,6 +7,7 @@ static const char *const magics[] = {
     [HEADER_SEGMENT] = "BCASKSEG",
     [HEADER_HINT] = "BCASKHNT",
     [HEADER_MANIFEST] = "BCASKMAN",
+    [HEADER_CHECKPOINT] = "BCASKKEY",
 };
 
 void header_encode(const struct header *header, uint8_t out[HEADER_SIZE]) {

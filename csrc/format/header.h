@@ -1,11 +1,11 @@
 /*
- * The 64 bytes at the beginning of every segment, hint file and manifest.
+ * The 64 bytes at the beginning of every segment, hint file, manifest and keydir checkpoint.
  *
  *    0  8  magic: which kind of file
  *    8  4  format version (1)
  *   12  4  boot: the same as long as the writing machine was not started anew; 0: unknown
  *   16 16  identity of the store, random, the same in all its files
- *   32  8  number: of the segment or of the manifest
+ *   32  8  number: of the segment or of the manifest; of a checkpoint 0
  *   40  8  salt: random; seeds the checks of what follows, so that bytes copied from
  *          another file or place never pass
  *   48  8  created, milliseconds since 1970
@@ -19,7 +19,7 @@
 #define HEADER_SIZE 64
 #define HEADER_FORMAT_VERSION 1
 
-enum header_kind { HEADER_SEGMENT, HEADER_HINT, HEADER_MANIFEST };
+enum header_kind { HEADER_SEGMENT, HEADER_HINT, HEADER_MANIFEST, HEADER_CHECKPOINT };
 
 typedef struct store_identity {
   uint8_t bytes[16];

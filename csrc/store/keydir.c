@@ -11,7 +11,7 @@
  * its home stand `tail` more, for those pushed past the last. */
 struct shard {
   alignas(64) struct mutex lock;
-  struct keydir_entry *slots; /* homes + tail of them; NULL at first */
+  struct keydir_entry *slots; /* homes + tail of them; NULL at first, and asleep */
   uint32_t homes;
   uint32_t tail;
   uint32_t count;
@@ -19,11 +19,14 @@ struct shard {
   uint32_t old_count;
   uint32_t old_capacity;
   uint32_t stamp;
+  bool is_asleep;   /* then homes is 0 */
+  bool is_borrowed; /* the slots are the waker's */
   struct keydir_old *olds;
 };
 
 struct keydir {
   struct shard shards[KEYDIR_SHARDS];
+  struct keydir_waker waker;
   alignas(64) atomic_uint_least64_t count;
   atomic_uint_least64_t old_count;
   atomic_uint_least64_t bytes;
@@ -48,9 +51,10 @@ void keydir_free(struct keydir *keydir) {
     struct shard *shard = &keydir->shards[i];
     for (uint32_t k = 0; k < shard->old_count; k++) segment_unref(shard->olds[k].segment);
     memory_free(shard->olds);
-    memory_free(shard->slots);
+    if (!shard->is_borrowed) memory_free(shard->slots);
     mutex_destroy(&shard->lock);
   }
+  if (keydir->waker.release != NULL) keydir->waker.release(keydir->waker.context);
   memory_free(keydir);
 }
 
@@ -63,6 +67,138 @@ static uint32_t home_of(const struct shard *shard, uint32_t hash) {
 }
 
 static uint32_t slot_count(const struct shard *shard) { return shard->homes + shard->tail; }
+
+/* ---- Waking ---- */
+
+void keydir_sleep(struct keydir *keydir, const struct keydir_waker *waker,
+                  const uint32_t counts[KEYDIR_SHARDS]) {
+  uint64_t total = 0;
+  keydir->waker = *waker;
+  for (int i = 0; i < KEYDIR_SHARDS; i++) {
+    keydir->shards[i].is_asleep = true;
+    keydir->shards[i].count = counts[i];
+    total += counts[i];
+  }
+  atomic_store(&keydir->count, total);
+}
+
+void keydir_clear(struct keydir *keydir) {
+  for (int i = 0; i < KEYDIR_SHARDS; i++) {
+    struct shard *shard = &keydir->shards[i];
+    mutex_lock(&shard->lock);
+    if (!shard->is_borrowed) memory_free(shard->slots);
+    shard->slots = NULL;
+    shard->homes = shard->tail = shard->count = shard->used_end = 0;
+    shard->is_asleep = shard->is_borrowed = false;
+    mutex_unlock(&shard->lock);
+  }
+  keydir->waker = (struct keydir_waker){0};
+  atomic_store(&keydir->count, 0);
+  atomic_store(&keydir->bytes, sizeof *keydir);
+}
+
+static enum bitcask_status wake(struct keydir *keydir, struct shard *shard)
+    REQUIRES(shard->lock) {
+  struct keydir_table table = {0};
+  bool is_given = false;
+  unsigned number = (unsigned)(shard - keydir->shards);
+  TRY(keydir->waker.wake(keydir->waker.context, number, &table, &is_given));
+  shard->is_asleep = false;
+  shard->is_borrowed = !is_given;
+  __atomic_store_n(&shard->slots, table.slots, __ATOMIC_RELAXED); /* for keydir_prefetch */
+  __atomic_store_n(&shard->homes, table.homes, __ATOMIC_RELAXED);
+  shard->tail = table.tail;
+  shard->used_end = table.used_end;
+  atomic_fetch_add(&keydir->bytes, (uint64_t)slot_count(shard) * sizeof *table.slots);
+  atomic_fetch_add(&keydir->count, (uint64_t)table.count - shard->count);
+  shard->count = table.count;
+  return BITCASK_OK;
+}
+
+/* Lock a shard that is awake then; on failure it is not locked. One that is asleep has no
+ * homes, as an empty one, so that those in use are known without another look. */
+static enum bitcask_status lock_awake(struct keydir *keydir, struct shard *shard) UNCHECKED {
+  mutex_lock(&shard->lock);
+  if (shard->homes > 0 || !shard->is_asleep) return BITCASK_OK;
+  enum bitcask_status status = wake(keydir, shard);
+  if (status != BITCASK_OK) mutex_unlock(&shard->lock);
+  return status;
+}
+
+enum bitcask_status keydir_wake(struct keydir *keydir, unsigned number) UNCHECKED {
+  TRY(lock_awake(keydir, &keydir->shards[number]));
+  mutex_unlock(&keydir->shards[number].lock);
+  return BITCASK_OK;
+}
+
+enum bitcask_status keydir_wake_all(struct keydir *keydir) {
+  for (unsigned shard = 0; shard < KEYDIR_SHARDS; shard++) TRY(keydir_wake(keydir, shard));
+  return BITCASK_OK;
+}
+
+/* Slots that are of no use any more. */
+static void drop_slots(struct keydir *keydir, struct shard *shard) {
+  if (shard->is_borrowed)
+    keydir->waker.drop(keydir->waker.context, (unsigned)(shard - keydir->shards));
+  else
+    memory_free(shard->slots);
+  shard->is_borrowed = false;
+}
+
+/* An entry stands at its home, or right behind another that is not before its own home and
+ * has no larger hash; behind the last there is nothing but empty slots. */
+bool keydir_table_is_sound(const struct keydir_table *table) {
+  const struct shard shard = {.homes = table->homes, .tail = table->tail};
+  uint32_t count = 0, hash = 0;
+  uint64_t end = (uint64_t)table->homes + table->tail;
+  bool is_after_entry = false;
+  if (table->homes == 0) return table->tail == 0 && table->count == 0 && table->used_end == 0;
+  if (end > UINT32_MAX || table->used_end > end) return false;
+  for (uint32_t i = 0; i < end; i++) {
+    const struct keydir_entry *entry = &table->slots[i];
+    if (entry->at != 0) {
+      uint32_t home = home_of(&shard, entry->hash);
+      if (home > i || (home < i && !is_after_entry) || entry->hash < hash) return false;
+      if (i >= table->used_end) return false;
+      hash = entry->hash;
+      count++;
+    }
+    is_after_entry = entry->at != 0;
+  }
+  return count == table->count;
+}
+
+enum bitcask_status keydir_copy_table(struct keydir *keydir, unsigned number,
+                                      struct bitcask_buffer *slots,
+                                      struct keydir_table *out) UNCHECKED {
+  struct shard *shard = &keydir->shards[number];
+  slots->size = 0;
+  TRY(lock_awake(keydir, shard));
+  size_t size = shard->homes > 0 ? slot_count(shard) * sizeof *shard->slots : 0;
+  enum bitcask_status status = buffer_append(slots, bytes_of(shard->slots, size));
+  *out = (struct keydir_table){.slots = slots->data,
+                               .homes = shard->homes,
+                               .tail = shard->tail,
+                               .count = shard->count,
+                               .used_end = shard->homes > 0 ? shard->used_end : 0};
+  mutex_unlock(&shard->lock);
+  return status;
+}
+
+void keydir_take_table(struct keydir *keydir, unsigned number, struct keydir_table *out) {
+  struct shard *shard = &keydir->shards[number];
+  mutex_lock(&shard->lock);
+  *out = (struct keydir_table){.slots = shard->slots,
+                               .homes = shard->homes,
+                               .tail = shard->tail,
+                               .count = shard->count,
+                               .used_end = shard->used_end};
+  atomic_fetch_sub(&keydir->count, shard->count);
+  shard->slots = NULL;
+  shard->homes = shard->tail = shard->count = shard->used_end = 0;
+  shard->stamp++;
+  mutex_unlock(&shard->lock);
+}
 
 void keydir_prefetch(const struct keydir *keydir, uint64_t hash) {
   const struct shard *shard = &keydir->shards[keydir_shard_of(hash)];
@@ -83,6 +219,7 @@ static uint32_t first_not_before(const struct shard *shard, uint32_t hash) {
 
 static void find(const struct shard *shard, uint32_t hash, unsigned first,
                  struct keydir_matches *out) {
+  out->status = BITCASK_OK;
   out->count = 0;
   out->more = false;
   out->stamp = shard->stamp;
@@ -99,9 +236,12 @@ static void find(const struct shard *shard, uint32_t hash, unsigned first,
 }
 
 void keydir_find(struct keydir *keydir, uint64_t hash, unsigned first,
-                 struct keydir_matches *out) {
+                 struct keydir_matches *out) UNCHECKED {
   struct shard *shard = shard_of(keydir, hash);
-  mutex_lock(&shard->lock);
+  out->count = 0;
+  out->more = false;
+  out->status = lock_awake(keydir, shard);
+  if (out->status != BITCASK_OK) return;
   find(shard, keydir_hash_in_shard(hash), first, out);
   mutex_unlock(&shard->lock);
 }
@@ -116,6 +256,7 @@ void keydir_find_old(struct keydir *keydir, uint64_t hash, uint64_t version, uns
   uint32_t wanted = keydir_hash_in_shard(hash);
   out->count = 0;
   out->more = false;
+  out->status = BITCASK_OK;
   mutex_lock(&shard->lock);
   out->stamp = shard->stamp;
   for (uint32_t i = 0; i < shard->old_count; i++) {
@@ -170,7 +311,7 @@ static enum bitcask_status resize(struct keydir *keydir, struct shard *shard, ui
     uint64_t before = shard->homes > 0 ? slot_count(shard) : 0;
     atomic_fetch_add(&keydir->bytes,
                      (slot_count(&bigger) - before) * sizeof(struct keydir_entry));
-    memory_free(shard->slots);
+    drop_slots(keydir, shard);
     __atomic_store_n(&shard->slots, bigger.slots, __ATOMIC_RELAXED); /* for keydir_prefetch */
     __atomic_store_n(&shard->homes, homes, __ATOMIC_RELAXED);
     shard->tail = tail;
@@ -240,18 +381,18 @@ static enum bitcask_status reserve(struct keydir *keydir, struct shard *shard, u
 }
 
 enum bitcask_status keydir_reserve(struct keydir *keydir, uint64_t hash, unsigned more,
-                                   bool keeping) {
+                                   bool keeping) UNCHECKED {
   struct shard *shard = shard_of(keydir, hash);
-  mutex_lock(&shard->lock);
+  TRY(lock_awake(keydir, shard));
   enum bitcask_status status = reserve(keydir, shard, more, keeping);
   mutex_unlock(&shard->lock);
   return status;
 }
 
 enum bitcask_status keydir_reserve_and_find(struct keydir *keydir, uint64_t hash, unsigned more,
-                                            bool keeping, struct keydir_matches *out) {
+                                            bool keeping, struct keydir_matches *out) UNCHECKED {
   struct shard *shard = shard_of(keydir, hash);
-  mutex_lock(&shard->lock);
+  TRY(lock_awake(keydir, shard));
   enum bitcask_status status = reserve(keydir, shard, more, keeping);
   if (status == BITCASK_OK) find(shard, keydir_hash_in_shard(hash), 0, out);
   mutex_unlock(&shard->lock);
@@ -377,9 +518,9 @@ static void copy_places(const struct shard *shard, struct bitcask_buffer *places
 
 enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned number, uint64_t version,
                                       struct bitcask_buffer *places,
-                                      struct bitcask_buffer *olds) {
+                                      struct bitcask_buffer *olds) UNCHECKED {
   struct shard *shard = &keydir->shards[number];
-  mutex_lock(&shard->lock);
+  TRY(lock_awake(keydir, shard));
   enum bitcask_status status = buffer_reserve(places, shard->count * sizeof(place));
   if (status == BITCASK_OK) copy_places(shard, places);
   if (status == BITCASK_OK) status = copy_olds(shard, version, olds);
@@ -387,15 +528,17 @@ enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned number, ui
   return status;
 }
 
-void keydir_visit_shard(struct keydir *keydir, unsigned number,
-                        void (*each)(void *context, uint64_t hash, struct keydir_entry *entry),
-                        void *context) {
+enum bitcask_status keydir_visit_shard(
+    struct keydir *keydir, unsigned number,
+    void (*each)(void *context, uint64_t hash, struct keydir_entry *entry),
+    void *context) UNCHECKED {
   struct shard *shard = &keydir->shards[number];
-  mutex_lock(&shard->lock);
+  TRY(lock_awake(keydir, shard));
   for (uint32_t i = 0; shard->homes > 0 && i < slot_count(shard); i++)
     if (shard->slots[i].at != 0)
       each(context, keydir_hash_of(number, shard->slots[i].hash), &shard->slots[i]);
   mutex_unlock(&shard->lock);
+  return BITCASK_OK;
 }
 
 struct open_snapshots {

@@ -14,8 +14,12 @@
  * While a snapshot is open, entries that it can see and that are replaced or removed are
  * kept aside in their shard as old entries, each with a reference on its segment.
  *
+ * A shard may be asleep: its table stands in a checkpoint, and is asked for, and checked, the
+ * first time that anybody needs an entry of the shard. So opening costs the same whatever the
+ * number of keys.
+ *
  * Threads: safe; each shard has a lock of its own, held for one look or one change and
- * never across I/O.
+ * never across I/O, but for the moment when it wakes.
  */
 #ifndef BITCASK_STORE_KEYDIR_H
 #define BITCASK_STORE_KEYDIR_H
@@ -65,10 +69,33 @@ enum { KEYDIR_MATCHES = 8 };
 /* The entries of one hash: as many as fit, beginning with the `first`-th. Only a hash
  * function that is poor, or unlucky once in 2^41, gives more than one. */
 struct keydir_matches {
+  enum bitcask_status status; /* not OK: the shard could not be woken, and nothing is known */
   unsigned count;
   bool more;       /* there are others behind these */
   uint64_t stamp;  /* of the shard: changes with every change of it */
   struct keydir_entry entries[KEYDIR_MATCHES];
+};
+
+/* The table of a shard: `homes` slots that a hash can have as its home, and `tail` behind
+ * them. Where `at` is 0 a slot is empty. */
+struct keydir_table {
+  struct keydir_entry *slots; /* NULL: the shard holds nothing */
+  uint32_t homes;
+  uint32_t tail;
+  uint32_t count;    /* of its entries */
+  uint32_t used_end; /* no entry stands at this slot or behind it; may be too high */
+};
+
+/* Who knows the tables of shards that are asleep. */
+struct keydir_waker {
+  /* The table of a shard. Its slots stay the waker's, but may be written to, until they are
+   * dropped; or, where *is_given is set, become the keydir's, made by base/memory. Called
+   * with the lock of that shard held, on any thread: the keydir is not to be touched. */
+  enum bitcask_status (*wake)(void *context, unsigned shard, struct keydir_table *out,
+                              bool *is_given);
+  void (*drop)(void *context, unsigned shard);
+  void (*release)(void *context); /* the keydir is gone */
+  void *context;
 };
 
 struct keydir;
@@ -88,6 +115,30 @@ static inline uint32_t keydir_hash_in_shard(uint64_t hash) {
 static inline uint64_t keydir_hash_of(unsigned shard, uint32_t hash) {
   return ((uint64_t)shard << (64 - KEYDIR_SHARD_BITS)) | ((uint64_t)hash << (32 - KEYDIR_SHARD_BITS));
 }
+
+/* Put every shard of an empty keydir to sleep; counts[i] is the number of entries of shard i. */
+void keydir_sleep(struct keydir *keydir, const struct keydir_waker *waker,
+                  const uint32_t counts[KEYDIR_SHARDS]);
+
+/* Back to an empty one that nobody sleeps in; the waker is not released. */
+void keydir_clear(struct keydir *keydir);
+
+/* Wake a shard, or all. What cannot be woken stays asleep; the waker says why. Only functions
+ * that return a status, and keydir_find, wake shards by themselves; the others are for entries
+ * that were found before. */
+enum bitcask_status keydir_wake(struct keydir *keydir, unsigned shard);
+enum bitcask_status keydir_wake_all(struct keydir *keydir);
+
+/* Is it whole: entries in their order, none before its home, none behind used_end, the count
+ * right? Whatever bytes its slots hold, nothing outside them is read. */
+bool keydir_table_is_sound(const struct keydir_table *table);
+
+/* A copy of the table of a shard, its slots in *slots. */
+enum bitcask_status keydir_copy_table(struct keydir *keydir, unsigned shard,
+                                      struct bitcask_buffer *slots, struct keydir_table *out);
+
+/* Take the table of a shard, which is empty then, slots and all. Nothing may be asleep. */
+void keydir_take_table(struct keydir *keydir, unsigned shard, struct keydir_table *out);
 
 /* Start loading the cache line where the entry of `hash` has its home. Takes no lock: a shard
  * that is just growing makes it useless, and no more. */
@@ -127,10 +178,11 @@ bool keydir_remove(struct keydir *keydir, uint64_t hash, place from,
 enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned shard, uint64_t version,
                                       struct bitcask_buffer *places, struct bitcask_buffer *olds);
 
-/* Call `each` for every entry of a shard, its lock held. */
-void keydir_visit_shard(struct keydir *keydir, unsigned shard,
-                        void (*each)(void *context, uint64_t hash, struct keydir_entry *entry),
-                        void *context);
+/* Call `each` for every entry of a shard, its lock held. Fails only where the shard cannot be
+ * woken: then none was visited, though there are some. */
+enum bitcask_status keydir_visit_shard(
+    struct keydir *keydir, unsigned shard,
+    void (*each)(void *context, uint64_t hash, struct keydir_entry *entry), void *context);
 
 /* Remove the entries of a shard marked PLACE_TOMBSTONE, after loading; returns how many. */
 uint64_t keydir_drop_tombstones(struct keydir *keydir, unsigned shard);

@@ -85,6 +85,7 @@ static enum bitcask_status apply_item(struct manifest_state *state, const struct
       state->active = 0;
       state->is_closed = false;
       state->dropped_version = 0;
+      state->checkpoint = 0;
       return BITCASK_OK;
     case EDIT_NUMBERS:
       state->next_id = item->next_id;
@@ -97,6 +98,9 @@ static enum bitcask_status apply_item(struct manifest_state *state, const struct
       return BITCASK_OK;
     case EDIT_DROPPED:
       if (item->version > state->dropped_version) state->dropped_version = item->version;
+      return BITCASK_OK;
+    case EDIT_CHECKPOINT:
+      state->checkpoint = item->salt;
       return BITCASK_OK;
     case EDIT_CLOSED:
       TRY(check_new(state, item->facts.id, item->facts.length));
@@ -125,6 +129,7 @@ static enum bitcask_status encode_full(const struct manifest_state *state,
   TRY(edit_append_full(payload));
   TRY(edit_append_numbers(payload, state->next_id, state->last_version));
   if (state->dropped_version > 0) TRY(edit_append_dropped(payload, state->dropped_version));
+  if (state->checkpoint != 0) TRY(edit_append_checkpoint(payload, state->checkpoint));
   for (size_t i = 0; i < state->sealed_count; i++)
     TRY(edit_append_facts(payload, EDIT_SEALED, &state->sealed[i]));
   if (state->active != 0 && state->is_closed)

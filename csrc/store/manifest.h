@@ -28,6 +28,7 @@ struct manifest_state {
   struct segment_facts closed;
   uint64_t next_id;
   uint64_t last_version;
+  uint64_t checkpoint; /* salt of the keydir checkpoint that counts; 0: none does */
   uint64_t dropped_version; /* the highest of a record that a merge has dropped */
 };
 

@@ -71,12 +71,14 @@ struct segment *segment_ref(struct segment *segment);
 /* The last one closes it, and removes its files if it is obsolete. NULL is fine. */
 void segment_unref(struct segment *segment);
 
-/* One of its records was found to have expired. Needs exclusion from others that count so. */
+/* One of its records was found to have expired. */
 static inline void segment_count_expired(struct segment *segment, uint64_t size,
                                          uint64_t expires) {
   atomic_fetch_add(&segment->expired_bytes, size);
-  if (expires > atomic_load(&segment->last_expired_ms))
-    atomic_store(&segment->last_expired_ms, expires);
+  uint64_t last = atomic_load(&segment->last_expired_ms);
+  while (expires > last &&
+         !atomic_compare_exchange_weak(&segment->last_expired_ms, &last, expires)) {
+  }
 }
 
 /* How many bytes the file would have after appending a record of `size` bytes. */

@@ -79,6 +79,7 @@ local items = {}
 
 function items.F(state, _, at)
   state.sealed, state.active, state.closed, state.dropped = {}, nil, nil, 0
+  state.checkpoint = nil
   return at
 end
 
@@ -114,6 +115,12 @@ function items.R(state, payload, at)
   expect(state.sealed[id] or state.active == id, "segment %d is removed, but not there", id)
   state.sealed[id] = nil
   if state.active == id then state.active, state.closed = nil, nil end
+  return at
+end
+
+function items.K(state, payload, at)
+  state.checkpoint, at = ("<i8"):unpack(payload, at)
+  if state.checkpoint == 0 then state.checkpoint = nil end
   return at
 end
 
@@ -332,6 +339,154 @@ local function check_hint(bytes, segment, identity)
   end
 end
 
+-- ---- Keydir checkpoint ---------------------------------------------------------------
+
+local NO_ITEMS <const> = -1
+
+local function checkpoint_index(bytes, header)
+  local size, check = ("<i8i8"):unpack(bytes, #bytes - 15)
+  expect(size >= 0 and size <= #bytes - 80, "an index of %d bytes", size)
+  expect(check == xxh3(bytes:sub(#bytes - 15 - size, -9), header.salt), "the index fails its check")
+  local text = bytes:sub(#bytes - 15 - size, -17)
+  local index = { shards = {}, segments = {} }
+  local name, shards, segments, at
+  name, index.seed, index.items, index.items_offset, index.items_check, index.expiring, shards,
+    segments, at = ("<c16i8i8i8i8i8I4I4"):unpack(text)
+  index.hash = name:match "^(%w+)%z+$"
+  expect(shards == 512, "%d shards", shards)
+  for i = 1, shards do
+    local shard = {}
+    shard.offset, shard.homes, shard.tail, shard.count, shard.used_end, shard.check, at =
+      ("<i8I4I4I4I4i8"):unpack(text, at)
+    index.shards[i] = shard
+  end
+  local before = 0
+  for _ = 1, segments do
+    local row = {}
+    local zero
+    row.slot, zero, row.id, row.salt, row.covered, row.reached, row.live_bytes, row.live_records,
+      row.expired_bytes, at = ("<I4I4i8i8i8i8i8i8i8"):unpack(text, at)
+    expect(zero == 0 and row.id > before, "rows of segments without order")
+    before = row.id
+    index.segments[row.slot] = row
+  end
+  if at <= #text then
+    expect(text:sub(at, at) == "C", "something else behind the rows")
+    index.active, at = unpack_facts(text, at + 1)
+  end
+  expect(at == #text + 1, "bytes behind the index")
+  return index
+end
+
+-- The entries of a shard, in their order, each where it may stand.
+local function shard_entries(bytes, shard, number, salt)
+  local entries, slots = {}, shard.homes + shard.tail
+  local text = bytes:sub(shard.offset + 1, shard.offset + 16 * slots)
+  expect(shard.offset % 64 == 0 and #text == 16 * slots, "shard %d is not all there", number)
+  expect(shard.check == xxh3(text, salt), "shard %d fails its check", number)
+  local last, occupied = -1, -1
+  for i = 0, slots - 1 do
+    local hash, units, place = ("<I4I4i8"):unpack(text, 16 * i + 1)
+    if place ~= 0 then
+      local home = hash * shard.homes >> 32
+      expect(home == i or home < i and occupied == i - 1, "shard %d: a gap before %d", number, i)
+      expect(hash >= last and i < shard.used_end, "shard %d: no order at %d", number, i)
+      last, occupied = hash, i
+      entries[#entries + 1] = { hash = number << 55 | hash << 23, size = units * 8,
+        slot = place >> 40, offset = (place & 0x1FFFFFFFF) * 8, expires = place >> 34 & 1 == 1 }
+      expect(place >> 33 & 1 == 0, "shard %d: a mark at %d", number, i)
+    end
+  end
+  expect(#entries == shard.count, "shard %d: %d entries", number, #entries)
+  return entries
+end
+
+local hashes = { xxh3 = xxh3, xxh64 = require "bitcask".hash.xxh64 }
+
+-- What leads to a record of this store leads to one with that hash, and is counted.
+local function check_entries(index, entries, segments)
+  local sums = {}
+  for _, entry in ipairs(entries) do
+    local row = index.segments[entry.slot]
+    expect(row, "an entry in slot %d, which has no row", entry.slot)
+    local sum = sums[row] or { bytes = 0, records = 0, reached = 0 }
+    sums[row] = sum
+    sum.bytes, sum.records = sum.bytes + entry.size, sum.records + 1
+    sum.reached = math.max(sum.reached, entry.offset + entry.size)
+    local segment = segments[row.id]
+    if segment then
+      local record = segment.by_offset[entry.offset]
+      expect(record and record.size == entry.size, "an entry that leads to no record")
+      expect(entry.expires == (record.expires ~= nil), "an entry that does not know what expires")
+      local hash = hashes[index.hash]
+      expect(not hash or hash(record.key, index.seed) >> 23 << 23 == entry.hash, "another hash")
+      record.has_entry = true
+    end
+  end
+  for _, row in pairs(index.segments) do
+    local sum = sums[row] or { bytes = 0, records = 0, reached = 0 }
+    expect(sum.bytes == row.live_bytes and sum.records == row.live_records
+      and sum.reached == row.reached, "segment %d: other sums", row.id)
+  end
+end
+
+local function check_items(bytes, index, salt)
+  if index.items == NO_ITEMS then return end
+  local text = bytes:sub(index.items_offset + 1, index.items_offset + 16 * index.items)
+  expect(#text == 16 * index.items, "items are missing")
+  expect(index.items_check == xxh3(text, salt), "the items fail their check")
+  local times = {}
+  for i = 1, index.items do
+    times[i] = ("<i8"):unpack(text, 16 * i - 15)
+    expect(i == 1 or not math.ult(times[i], times[i // 2]), "items that are no heap")
+  end
+end
+
+-- Every record that the checkpoint covers, and nothing newer has replaced, has an entry.
+local function check_covered(index, segments, newest, taken)
+  local rows = {}
+  for _, row in pairs(index.segments) do
+    rows[row.id] = row
+    local segment = segments[row.id]
+    expect(not segment or segment.header.salt == row.salt, "segment %d: another salt", row.id)
+  end
+  for id, segment in pairs(segments) do
+    for _, record in ipairs(segment.records) do
+      local is_told = rows[id] and record.offset < rows[id].covered
+        and newest[record.key] == record and not record.is_tombstone
+        and not (record.expires and not math.ult(taken, record.expires))
+      expect(not is_told or record.has_entry, "a record at %d without an entry", record.offset)
+    end
+  end
+end
+
+local function checkpoint(directory, state, segments, newest)
+  local path = directory .. "/KEYDIR"
+  if not state.checkpoint or not lfs.attributes(path) then return nil end
+  local bytes = read_file(path)
+  local header = checked_header(bytes, "BCASKKEY", state.identity, 0)
+  if header.salt ~= state.checkpoint then return nil end
+  local index = checkpoint_index(bytes, header)
+  local entries, expiring = {}, 0
+  for i, shard in ipairs(index.shards) do
+    for _, entry in ipairs(shard_entries(bytes, shard, i - 1, header.salt)) do
+      entries[#entries + 1] = entry
+      if entry.expires then expiring = expiring + 1 end
+    end
+  end
+  expect(expiring == index.expiring, "%d entries that expire", expiring)
+  for _, segment in pairs(segments) do
+    segment.by_offset = {}
+    for _, record in ipairs(segment.records) do
+      segment.by_offset[record.offset] = record
+    end
+  end
+  check_entries(index, entries, segments)
+  check_items(bytes, index, header.salt)
+  check_covered(index, segments, newest, header.created)
+  return { entries = #entries, index = index }
+end
+
 -- ---- The store -----------------------------------------------------------------------
 
 -- Of two records of a key the one with the higher version counts.
@@ -346,7 +501,7 @@ end
 -- has expired).
 ---@return table contents from key to value
 ---@return table about `versions` from key to version; `state` of the manifest, `sealed` and
---- `active` segments, `hints`: how many hint files there were
+--- `active` segments, `hints`: how many hint files there were, `checkpoint` if one counts
 function format_reader.read(directory, now)
   local state = manifest(directory)
   local about = { state = state, sealed = {}, versions = {}, hints = 0, newest = 0 }
@@ -365,6 +520,12 @@ function format_reader.read(directory, now)
     about.active = active_segment(directory, state)
     collect(newest, about.active.records)
   end
+  local segments = {}
+  for id, segment in pairs(about.sealed) do
+    segments[id] = segment
+  end
+  if state.active then segments[state.active] = about.active end
+  about.checkpoint = checkpoint(directory, state, segments, newest)
   local contents = {}
   for key, record in pairs(newest) do
     local is_gone = record.is_tombstone

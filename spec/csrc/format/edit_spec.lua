@@ -16,6 +16,7 @@ local items = {
   facts("C", 2),
   { tag = "A", id = -1 },
   { tag = "D", version = 1 << 50 },
+  { tag = "K", salt = -5 },
 }
 
 describe("the items of an edit", function()
@@ -27,7 +28,7 @@ describe("the items of an edit", function()
   end)
 
   it("have the sizes of docs/format.md", function()
-    local sizes = { F = 1, N = 17, S = 90, R = 9, C = 90, A = 9, D = 9 }
+    local sizes = { F = 1, N = 17, S = 90, R = 9, C = 90, A = 9, D = 9, K = 9 }
     for _, item in ipairs(items) do
       assert.equal(sizes[item.tag], #edit.encode { item })
     end
@@ -50,7 +51,7 @@ describe("the items of an edit", function()
     for tag = 0, 255 do
       local bytes = string.char(tag) .. ("\1"):rep(100)
       local read, failed = edit.decode(bytes)
-      if ("FNARCSD"):find(string.char(tag), 1, true) then
+      if ("FNARCSDK"):find(string.char(tag), 1, true) then
         assert.is_true(#read > 0)
       else
         assert.same({ {}, true }, { read, failed })
