@@ -35,6 +35,14 @@ describe("the example of", function()
     end
   end)
 
+  it("figures in docs/policies.md prints its tables", function()
+    local pipe = assert(io.popen "lua5.4 bench/policies.lua 300 1500 2>&1")
+    local output = pipe:read "a"
+    assert(pipe:close(), output)
+    local _, rows = output:gsub("\n| [^|]+ | %d[^\n]+ |", "")
+    assert.equals(2 * 11, rows)
+  end)
+
   it("all of them, with real stores, comes through", function()
     local pipe = assert(io.popen "lua5.4 examples/policies.lua 2>&1")
     local output = pipe:read "a"
