@@ -22,7 +22,7 @@ table { border-collapse: collapse; margin: 12px 0 20px; font-variant-numeric: ta
 th, td { padding: 4px 14px 4px 0; text-align: right; border-bottom: 1px solid var(--rule); }
 th { font-weight: 600; color: var(--soft); vertical-align: bottom; }
 th:first-child, td:first-child, td.failed { text-align: left; }
-td:first-child { white-space: nowrap; } td.best { font-weight: 700; }
+td { white-space: nowrap; } td.failed { white-space: normal; } td.best { font-weight: 700; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(460px, 1fr)); gap: 16px; }
 figure { margin: 0; padding: 12px; background: var(--panel); border-radius: 8px; }
 figure p { font-size: 13px; margin: 0 0 6px; }
