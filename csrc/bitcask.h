@@ -263,6 +263,12 @@ BITCASK_API enum bitcask_status bitcask_sync_now(struct bitcask *db);
 /* Seal the active segment: its id, or 0 where nothing was written since the last. */
 BITCASK_API enum bitcask_status bitcask_seal(struct bitcask *db, uint64_t *segment);
 
+/* Write down now what opening needs to know: then it takes no longer than what is written after
+ * this call has to be gone through, whatever becomes of the process. It is done without being
+ * asked at a clean close, and in the background now and then. ABSENT: not for a store with a hash
+ * function of the caller's own. BUSY: while a merge changes over. */
+BITCASK_API enum bitcask_status bitcask_checkpoint(struct bitcask *db);
+
 /* ---- Batches ---------------------------------------------------------------------- */
 
 /* Writes that count all or not at all, through any crash. They are collected in memory, and

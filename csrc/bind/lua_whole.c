@@ -39,6 +39,17 @@ static int whole_sync(lua_State *L) {
   return done(L, cask, status);
 }
 
+/* false: there are none with a hash function of the caller's. */
+static int whole_checkpoint(lua_State *L) {
+  struct lua_cask *cask = lua_cask_self(L);
+  lua_cask_enter(L, cask);
+  enum bitcask_status status = bitcask_checkpoint(cask->db);
+  lua_cask_leave(cask);
+  if (status != BITCASK_ABSENT) return done(L, cask, status);
+  lua_pushboolean(L, false);
+  return lua_cask_results(L, cask, 1);
+}
+
 static int whole_seal(lua_State *L) {
   struct lua_cask *cask = lua_cask_self(L);
   uint64_t segment;
@@ -127,6 +138,7 @@ static int whole_segments(lua_State *L) {
 
 const luaL_Reg lua_whole_functions[] = {
     {"count", whole_count}, {"refresh", whole_refresh}, {"sync", whole_sync},
+    {"checkpoint", whole_checkpoint},
     {"seal", whole_seal},   {"stats", whole_stats},     {"segments", whole_segments},
     {"segment_size", whole_segment_size},
     {NULL, NULL}};

@@ -4,6 +4,7 @@
  */
 #include "engine/batch.h"
 #include "engine/changes.h"
+#include "engine/checkpointing.h"
 #include "engine/iterator.h"
 #include "engine/merge.h"
 #include "engine/opening.h"
@@ -231,6 +232,12 @@ enum bitcask_status bitcask_sync_now(struct bitcask *db) {
   struct engine *engine = NULL;
   TRY(enter_to_write(db, &engine));
   return engine_flush(engine);
+}
+
+enum bitcask_status bitcask_checkpoint(struct bitcask *db) {
+  struct engine *engine = NULL;
+  TRY(enter_to_write(db, &engine));
+  return checkpointing_now(engine);
 }
 
 enum bitcask_status bitcask_seal(struct bitcask *db, uint64_t *segment) {

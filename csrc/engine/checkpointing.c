@@ -53,9 +53,14 @@ static int64_t bytes_since(struct engine *engine) {
   return bytes_written(engine) - atomic_load(&engine->checkpoint_bytes);
 }
 
+/* Could the next session use one? Of two functions nobody can say whether they are the same. */
+static bool has_use(const struct engine *engine) {
+  return CHECKPOINT_IS_SUPPORTED && engine->hash.built_in != NULL;
+}
+
 static bool is_possible(struct engine *engine) {
-  return CHECKPOINT_IS_SUPPORTED && !engine->is_readonly && !atomic_load(&engine->is_stopped) &&
-         engine->hash.built_in != NULL && !atomic_load(&engine->is_short_of_space);
+  return has_use(engine) && !engine->is_readonly && !atomic_load(&engine->is_stopped) &&
+         !atomic_load(&engine->is_short_of_space);
 }
 
 static uint64_t entry_bytes(const struct engine *engine) {
@@ -97,7 +102,8 @@ static enum bitcask_status note_segments(struct taking *taking, struct engine *e
   enum bitcask_status status = BITCASK_OK;
   mutex_lock(&engine->manifest_lock);
   mutex_lock(&engine->set_lock);
-  if (is_switching(engine)) status = BITCASK_BUSY;
+  if (is_switching(engine))
+    status = status_fail(BITCASK_BUSY, "a merge is changing over to its outputs");
   for (size_t i = 0; status == BITCASK_OK && i < engine->sealed_count; i++)
     status = add_row(taking, engine->sealed[i], engine->sealed[i]->facts.length);
   mutex_unlock(&engine->set_lock);
@@ -187,6 +193,10 @@ static enum bitcask_status copy_shards(struct taking *taking) {
 
 /* ---- Ending ---- */
 
+static enum bitcask_status changed_hands(void) {
+  return status_fail(BITCASK_BUSY, "a merge has given a slot to another segment meanwhile");
+}
+
 /* Segments that came since the beginning have rows too, with nothing covered. Their slots may
  * be those of no segment that was there before. */
 static enum bitcask_status note_later_segments(struct taking *taking) {
@@ -202,12 +212,12 @@ static enum bitcask_status note_later_segments(struct taking *taking) {
   mutex_lock(&engine->set_lock); /* no slot changes hands */
   for (size_t i = 0; status == BITCASK_OK && i < count; i++) {
     const struct segment *segment = atomic_load(&engine->slots[rows[i].slot]);
-    if (segment != NULL && segment->facts.id != rows[i].id) status = BITCASK_BUSY;
+    if (segment != NULL && segment->facts.id != rows[i].id) status = changed_hands();
   }
   for (size_t slot = 0; status == BITCASK_OK && slot < slots; slot++) {
     if (is_known[slot] || tallies[slot].live_records == 0) continue;
     const struct segment *segment = atomic_load(&engine->slots[slot]);
-    status = segment == NULL ? BITCASK_BUSY : add_row(taking, segment, HEADER_SIZE);
+    status = segment == NULL ? changed_hands() : add_row(taking, segment, HEADER_SIZE);
   }
   mutex_unlock(&engine->set_lock);
   memory_sparse_free(is_known, PLACE_SLOT_MAX + 1, 1);
@@ -273,26 +283,34 @@ static enum bitcask_status take_steps(struct taking *taking) {
   return name_it(taking);
 }
 
-/* It only saves time: what fails here, fails for itself, unless it has stopped the engine. */
 static enum bitcask_status take(struct engine *engine, bool is_closing) {
   struct taking taking = {.engine = engine, .is_closing = is_closing};
+  mutex_lock(&engine->checkpoint_lock);
   enum bitcask_status status = take_steps(&taking);
   checkpoint_end(taking.writer);
+  mutex_unlock(&engine->checkpoint_lock);
   bitcask_buffer_release(&taking.rows);
   bitcask_buffer_release(&taking.slots);
   bitcask_buffer_release(&taking.items);
   bitcask_buffer_release(&taking.tallies);
-  return atomic_load(&engine->is_stopped) ? status : BITCASK_OK;
+  return status;
 }
 
 /* ---- When ---- */
+
+/* One that nobody asked for only saves time: what fails in it, fails for itself, unless it has
+ * stopped the engine. */
+static enum bitcask_status take_quietly(struct engine *engine, bool is_closing) {
+  enum bitcask_status status = take(engine, is_closing);
+  return atomic_load(&engine->is_stopped) ? status : BITCASK_OK;
+}
 
 static void take_if_due(void *owner, void *context) {
   struct engine *engine = owner;
   (void)context;
   atomic_store(&engine->is_checkpoint_queued, false);
   if (!is_possible(engine) || !is_due(engine)) return;
-  enum bitcask_status status = take(engine, false);
+  enum bitcask_status status = take_quietly(engine, false);
   if (status != BITCASK_OK) engine_report_failure(engine, status);
 }
 
@@ -305,6 +323,12 @@ void checkpointing_consider(struct engine *engine) {
     atomic_store(&engine->is_checkpoint_queued, false);
 }
 
+enum bitcask_status checkpointing_now(struct engine *engine) {
+  TRY(engine_check_writable(engine));
+  if (!has_use(engine)) return BITCASK_ABSENT;
+  return take(engine, false);
+}
+
 enum bitcask_status checkpointing_close(struct engine *engine) {
-  return is_possible(engine) && is_worth_it(engine) ? take(engine, true) : BITCASK_OK;
+  return is_possible(engine) && is_worth_it(engine) ? take_quietly(engine, true) : BITCASK_OK;
 }

@@ -25,6 +25,9 @@ static inline void checkpointing_look(struct engine *engine) {
     checkpointing_consider(engine);
 }
 
+/* Take one now. ABSENT where there can be none; BUSY while a merge changes over. */
+enum bitcask_status checkpointing_now(struct engine *engine);
+
 /* After the clean end was noted, when nobody else uses the engine: take one, unless next to
  * nothing would have to be loaded without it. Fails only if the manifest's state is unknown
  * then. */

@@ -8,6 +8,7 @@
 /* ---- Life ---- */
 
 static void init_locks(struct engine *engine) {
+  mutex_init(&engine->checkpoint_lock);
   mutex_init(&engine->write_lock);
   mutex_init(&engine->flush_lock);
   mutex_init(&engine->manifest_lock);
@@ -19,6 +20,7 @@ static void init_locks(struct engine *engine) {
 }
 
 static void destroy_locks(struct engine *engine) {
+  mutex_destroy(&engine->checkpoint_lock);
   mutex_destroy(&engine->write_lock);
   mutex_destroy(&engine->flush_lock);
   mutex_destroy(&engine->manifest_lock);

@@ -6,6 +6,7 @@
  *   key ──hash──> keydir entry ──slot──> segment ──offset──> record
  *
  * Locks, in the order in which they may be taken:
+ *   checkpoint_lock  one checkpoint at a time. Held across its I/O
  *   write_lock     the order of writes: versions, the active segment, what is pending.
  *                  Held across an append, and across the sealing of a segment.
  *   flush_lock     one flush of the active segment at a time, and its sealing
@@ -78,6 +79,7 @@ struct engine {
   atomic_bool has_reserve[RESERVE_KINDS];
   atomic_bool is_short_of_space; /* the reserve had to be given up, or could not be made */
   struct engine_counters counters;
+  struct mutex checkpoint_lock;
   /* Bytes written, and merges done, when the newest checkpoint was begun; what was loaded
    * beside one at open counts as written since. */
   atomic_int_least64_t checkpoint_bytes;

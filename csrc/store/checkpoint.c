@@ -7,16 +7,24 @@ _Static_assert(sizeof(struct keydir_entry) == CHECKPOINT_SLOT_SIZE, "slots are w
 _Static_assert((int)KEYDIR_SHARDS == (int)CHECKPOINT_SHARDS, "a row for each shard");
 
 /* Flushed in steps, so that no other flush waits behind a long one. */
-enum { SYNC_STEP = 16 << 20 };
+enum { WRITE_STEP = 256 << 10, SYNC_STEP = 16 << 20 };
 
 /* ---- Writing ---- */
 
-static enum bitcask_status append(struct checkpoint_writer *writer, bitcask_bytes bytes) {
+static enum bitcask_status write_out(struct checkpoint_writer *writer) {
+  bitcask_bytes bytes = bytes_of(writer->unwritten.data, writer->unwritten.size);
+  if (bytes.size == 0) return BITCASK_OK;
   TRY(writer->file->ops->append(writer->file, &bytes, 1, 0));
+  writer->unwritten.size = 0;
   writer->unsynced += bytes.size;
   if (writer->unsynced < SYNC_STEP) return BITCASK_OK;
   writer->unsynced = 0;
   return writer->file->ops->sync(writer->file);
+}
+
+static enum bitcask_status append(struct checkpoint_writer *writer, bitcask_bytes bytes) {
+  TRY(buffer_append(&writer->unwritten, bytes));
+  return writer->unwritten.size < WRITE_STEP ? BITCASK_OK : write_out(writer);
 }
 
 static enum bitcask_status write_header(struct checkpoint_writer *writer, struct disk *disk,
@@ -54,10 +62,11 @@ enum bitcask_status checkpoint_begin(struct disk *disk, struct disk_directory *d
 static enum bitcask_status append_aligned(struct checkpoint_writer *writer, bitcask_bytes bytes,
                                           uint64_t *offset) {
   static const uint8_t zeros[CHECKPOINT_ALIGNMENT];
-  uint64_t over = disk_file_size(writer->file) % CHECKPOINT_ALIGNMENT;
-  if (over > 0) TRY(append(writer, bytes_of(zeros, (size_t)(CHECKPOINT_ALIGNMENT - over))));
-  *offset = disk_file_size(writer->file);
-  return bytes.size > 0 ? append(writer, bytes) : BITCASK_OK;
+  uint64_t end = disk_file_size(writer->file) + writer->unwritten.size;
+  size_t missing = (size_t)(-end % CHECKPOINT_ALIGNMENT);
+  *offset = end + missing;
+  TRY(append(writer, bytes_of(zeros, missing)));
+  return append(writer, bytes);
 }
 
 enum bitcask_status checkpoint_add_shard(struct checkpoint_writer *writer,
@@ -87,6 +96,7 @@ enum bitcask_status checkpoint_finish(struct checkpoint_writer *writer) {
   enum bitcask_status status = checkpoint_encode_index(&writer->index, writer->salt, &index);
   if (status == BITCASK_OK) status = append(writer, bytes_of(index.data, index.size));
   bitcask_buffer_release(&index);
+  if (status == BITCASK_OK) status = write_out(writer);
   if (status == BITCASK_OK) status = writer->file->ops->sync(writer->file);
   if (status == BITCASK_OK)
     status = directory->ops->rename(directory, FILENAME_CHECKPOINT_TEMPORARY, FILENAME_CHECKPOINT);
@@ -104,6 +114,7 @@ void checkpoint_end(struct checkpoint_writer *writer) {
     writer->directory->ops->remove(writer->directory, FILENAME_CHECKPOINT_TEMPORARY);
   }
   checkpoint_index_release(&writer->index);
+  bitcask_buffer_release(&writer->unwritten);
   memory_free(writer);
 }
 

@@ -22,7 +22,8 @@ struct checkpoint_writer {
   struct disk_directory *directory;
   struct disk_file *file;
   uint64_t salt;
-  uint64_t unsynced; /* bytes written since the last flush */
+  struct bitcask_buffer unwritten; /* small parts are collected */
+  uint64_t unsynced;               /* bytes written since the last flush */
   unsigned next_shard;
   struct checkpoint_index index; /* rows of shards and items are filled in here, the rest is
                                     the caller's to fill in before it is finished */

@@ -88,6 +88,13 @@ store.sync = cask.sync
 ---@return string? code as for put
 store.seal = cask.seal
 
+--- Write down now what opening needs to know, so that after a kill, too, it takes only as long
+-- as what was written since takes to be gone through. It is done without being asked at a clean
+-- close, and in the background now and then.
+---@return boolean|nil done, string|nil message, string|nil code `false`: not with a hash
+--- function of one's own; code "busy": while a merge changes over
+store.checkpoint = cask.checkpoint
+
 --- Move a store opened with `readonly` forward to what the writer has written since.
 -- Iterators keep their view. Elsewhere it does nothing.
 ---@return boolean|nil ok true

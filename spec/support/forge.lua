@@ -69,6 +69,32 @@ function forge.reseal_hint(bytes)
   return forge.patch(bytes, 104, ("<i8"):pack(hash.xxh3(bytes:sub(65, 104), salt)))
 end
 
+--- Where the index of a checkpoint begins, and how long it is.
+function forge.checkpoint_index(bytes)
+  local size = ("<i8"):unpack(bytes, #bytes - 15)
+  return #bytes - 16 - size, size
+end
+
+--- Where the row of a segment stands in a checkpoint; `number` from 1.
+function forge.checkpoint_row(bytes, number)
+  return forge.checkpoint_index(bytes) + 64 + 512 * 32 + 64 * (number - 1)
+end
+
+--- Make the checks of a checkpoint good, those of its shards too.
+function forge.reseal_checkpoint(bytes)
+  bytes = forge.reseal_header(bytes)
+  local salt = ("<i8"):unpack(bytes, 41)
+  local index, size = forge.checkpoint_index(bytes)
+  for shard = 0, 511 do
+    local row = index + 64 + 32 * shard
+    local offset, homes, tail = ("<i8I4I4"):unpack(bytes, row + 1)
+    local slots = bytes:sub(offset + 1, offset + 16 * (homes + tail))
+    bytes = forge.patch(bytes, row + 24, ("<i8"):pack(hash.xxh3(slots, salt)))
+  end
+  local check = hash.xxh3(bytes:sub(index + 1, index + size + 8), salt)
+  return forge.patch(bytes, index + size + 8, ("<i8"):pack(check))
+end
+
 --- The edits of a manifest: where each begins and ends.
 function forge.edits(bytes)
   local edits, offset = {}, header_size
