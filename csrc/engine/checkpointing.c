@@ -229,6 +229,12 @@ static int compare_rows(const void *left, const void *right) {
   return (a->id > b->id) - (a->id < b->id);
 }
 
+static void note_expired(struct checkpoint_segment *row, struct segment *segment) {
+  if (segment == NULL) return;
+  row->expired_bytes = atomic_load(&segment->expired_bytes);
+  row->last_expired_ms = atomic_load(&segment->last_expired_ms);
+}
+
 static void fill_rows(struct taking *taking) {
   struct engine *engine = taking->engine;
   struct checkpoint_segment *rows = taking->rows.data;
@@ -236,8 +242,7 @@ static void fill_rows(struct taking *taking) {
   size_t slots = taking->tallies.size / sizeof(struct tally);
   guard_token token = guard_enter(&engine->guard); /* none that is found goes away */
   for (size_t i = 0; i < count; i++) {
-    struct segment *segment = atomic_load(&engine->slots[rows[i].slot]);
-    if (segment != NULL) rows[i].expired_bytes = atomic_load(&segment->expired_bytes);
+    note_expired(&rows[i], atomic_load(&engine->slots[rows[i].slot]));
     if (rows[i].slot >= slots) continue;
     const struct tally *tally = (struct tally *)taking->tallies.data + rows[i].slot;
     rows[i].live_bytes = tally->live_bytes;

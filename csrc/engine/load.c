@@ -24,6 +24,7 @@ struct loader {
   unsigned mask; /* its shards are those whose number, of these bits, is `share` */
   unsigned share;
   bool is_counting; /* what is live, and what expires */
+  bool wants_gone;  /* nothing but tombstones, and what has expired */
   bool is_first;    /* of several: the one that reports */
   struct bitcask_buffer scratch;
   struct loaded ring[RING_SIZE];
@@ -114,6 +115,7 @@ static enum bitcask_status drain(struct loader *loader, unsigned keep) {
 static enum bitcask_status offer(struct loader *loader, const struct loaded *loaded, bool stays) {
   struct loaded *slot = &loader->ring[loader->begun % RING_SIZE];
   uint64_t hash = 0;
+  if (loader->wants_gone && !is_gone(loaded, loader->now)) return BITCASK_OK;
   TRY(hash_of(&loader->engine->hash, loaded->key, &hash));
   if ((keydir_shard_of(hash) & loader->mask) != loader->share) return BITCASK_OK;
   keydir_prefetch(loader->keydir, hash);
@@ -130,7 +132,7 @@ static enum bitcask_status read_hint(struct loader *loader, const struct source 
   struct hint_entry entry;
   enum bitcask_status status = BITCASK_OK;
   while (status == BITCASK_OK && hint_next_entry(&entries, &entry)) {
-    if (entry.offset < source->before->length) continue;
+    if (entry.offset < source->before->length || entry.offset >= source->end) continue;
     struct loaded loaded = {.segment = source->segment,
                             .key = entry.key,
                             .version = entry.version,
@@ -321,17 +323,34 @@ static enum bitcask_status ref_segments(struct engine *engine, struct bitcask_bu
   return status;
 }
 
-static enum bitcask_status read_for_shard(struct loader *loader, struct segment *segment) {
+/* All of a segment up to `end`, by its hint file if it is sealed. */
+static enum bitcask_status read_up_to(struct loader *loader, struct segment *segment,
+                                      uint64_t end) {
   struct segment_facts before = segment_facts_empty(segment->facts.id, 0), ignored = before;
-  struct source source = {.segment = segment, .before = &before};
+  struct source source = {.segment = segment, .before = &before, .end = end};
   struct hint_file hint;
-  source.end = segment->is_sealed ? segment->facts.length : disk_file_size(segment->file);
   if (!segment->is_sealed || open_hint(loader->engine, segment, &hint) != BITCASK_OK)
     return read_source(loader, &source, &ignored);
   source.hint = &hint;
   enum bitcask_status status = read_source(loader, &source, &ignored);
   hint_file_release(&hint);
   return status;
+}
+
+enum bitcask_status load_hiding(struct engine *engine, struct segment *segment,
+                                const struct segment_facts *known) {
+  struct loader loader = {.engine = engine,
+                          .keydir = engine->keydir,
+                          .now = engine->disk->ops->now_ms(engine->disk),
+                          .wants_gone = true};
+  if (known->tombstones == 0 && !(known->flags & EDIT_FACTS_EXPIRING)) return BITCASK_OK;
+  enum bitcask_status status = read_up_to(&loader, segment, known->length);
+  bitcask_buffer_release(&loader.scratch);
+  return status;
+}
+
+static uint64_t end_of(const struct segment *segment) {
+  return segment->is_sealed ? segment->facts.length : disk_file_size(segment->file);
 }
 
 enum bitcask_status load_shard(struct engine *engine, unsigned shard, uint64_t now,
@@ -344,7 +363,7 @@ enum bitcask_status load_shard(struct engine *engine, unsigned shard, uint64_t n
   struct segment **segments = all.data;
   size_t count = all.size / sizeof *segments;
   for (size_t i = 0; status == BITCASK_OK && i < count; i++)
-    status = read_for_shard(&loader, segments[i]);
+    status = read_up_to(&loader, segments[i], end_of(segments[i]));
   for (size_t i = 0; i < count; i++) segment_unref(segments[i]);
   if (status == BITCASK_OK) {
     keydir_drop_tombstones(loader.keydir, shard);

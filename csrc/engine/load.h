@@ -26,6 +26,12 @@ enum bitcask_status load_records(struct engine *engine, struct segment *segment,
                                  const struct segment_facts *before, uint64_t end,
                                  struct segment_facts *facts);
 
+/* Load only what hides older records, up to the end that `known` tells: tombstones, and records
+ * that have expired. Nothing is counted. For a keydir that knows all that part tells, but not
+ * what is absent for a reason, before older records are loaded. */
+enum bitcask_status load_hiding(struct engine *engine, struct segment *segment,
+                                const struct segment_facts *known);
+
 /* After the last segment: take the tombstones out of the keydir. */
 void load_finish(struct engine *engine);
 

@@ -420,6 +420,20 @@ static enum bitcask_status load_closed(struct recovery *recovery) {
   return BITCASK_OK;
 }
 
+/* A merge copies what was live when it began. What was deleted since, and before a checkpoint,
+ * is in its outputs all the same: there the tombstone counts, which no checkpoint tells of. */
+static enum bitcask_status load_hidden(struct recovery *recovery) {
+  struct engine *engine = recovery->engine;
+  if (!restore_has_gone(recovery->restore)) return BITCASK_OK;
+  for (size_t i = 0; i <= engine->sealed_count; i++) {
+    struct segment *segment = i < engine->sealed_count ? engine->sealed[i] : recovery->active;
+    if (segment == NULL) continue;
+    struct segment_facts known = restore_known(recovery->restore, segment);
+    TRY(load_hiding(engine, segment, &known));
+  }
+  return BITCASK_OK;
+}
+
 static enum bitcask_status load_active(struct recovery *recovery) {
   if (recovery->active == NULL) return BITCASK_OK;
   return recovery->is_unclean ? load_unclean(recovery) : load_closed(recovery);
@@ -663,6 +677,7 @@ static enum bitcask_status recover(struct recovery *recovery) {
   TRY(open_active(recovery));
   TRY(refuse(recovery));
   load_checkpoint(recovery);
+  TRY(load_hidden(recovery));
   TRY(load_active(recovery));
   TRY(load_sealed(recovery));
   restore_versions(recovery);

@@ -128,6 +128,7 @@ static bool take_segment(struct restore *restore, struct segment *segment, uint3
   atomic_store(&segment->live_bytes, row->live_bytes);
   atomic_store(&segment->live_records, row->live_records);
   atomic_store(&segment->expired_bytes, row->expired_bytes);
+  atomic_store(&segment->last_expired_ms, row->last_expired_ms);
   ++*taken;
   return true;
 }
@@ -140,6 +141,10 @@ static bool take_segments(struct restore *restore, struct segment *active) {
     if (!take_segment(restore, engine->sealed[i], &taken)) return false;
   restore->has_gone = taken < restore->file->index.segment_count;
   return true;
+}
+
+bool restore_has_gone(const struct restore *restore) {
+  return restore != NULL && restore->has_gone;
 }
 
 static bool is_known_whole(const struct restore *restore, const struct segment *segment) {
@@ -306,6 +311,7 @@ static void forget_counts(struct segment *segment) {
   atomic_store(&segment->live_bytes, 0);
   atomic_store(&segment->live_records, 0);
   atomic_store(&segment->expired_bytes, 0);
+  atomic_store(&segment->last_expired_ms, 0);
 }
 
 /* As if there had been none. The caller closes what the keydir has not released. */

@@ -8,7 +8,7 @@
  * needed; one that fails its check is found out from the segments anew. Where something is to
  * be loaded, all of them are checked first, and the checkpoint is done without if one fails.
  * Entries of segments that a merge has replaced since are dropped: what they led to is found
- * in the segments that took their place.
+ * in the segments that took their place, and what these hide is found out from the tombstones.
  *
  * Threads: during open only, but for the waking.
  */
@@ -35,6 +35,10 @@ struct segment_facts restore_known(const struct restore *restore, const struct s
  * it is of no use after all, and the keydir is empty; it is to be closed. Else it is the
  * keydir's. */
 bool restore_adopt(struct restore *restore, struct segment *active);
+
+/* Have segments gone that it tells of? Then what took their place may hold records that were dead
+ * when it was begun, hidden by tombstones which it does not know. */
+bool restore_has_gone(const struct restore *restore);
 
 /* NULL is fine. */
 void restore_close(struct restore *restore);

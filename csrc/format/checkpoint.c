@@ -2,7 +2,7 @@
 
 #include "base/checksum.h"
 
-enum { INDEX_FIXED_SIZE = 64, SHARD_ROW_SIZE = 32, SEGMENT_ROW_SIZE = 64, FACTS_SIZE = 90 };
+enum { INDEX_FIXED_SIZE = 64, SHARD_ROW_SIZE = 32, SEGMENT_ROW_SIZE = 72, FACTS_SIZE = 90 };
 
 void checkpoint_index_release(struct checkpoint_index *index) {
   memory_free(index->segments);
@@ -30,7 +30,8 @@ static enum bitcask_status append_segment(struct bitcask_buffer *out,
                                           const struct checkpoint_segment *segment) {
   const uint64_t fields[] = {segment->slot,    segment->id,         segment->salt,
                              segment->covered, segment->reached,    segment->live_bytes,
-                             segment->live_records, segment->expired_bytes};
+                             segment->live_records, segment->expired_bytes,
+                             segment->last_expired_ms};
   return append_all(out, fields, sizeof fields / sizeof fields[0]);
 }
 
@@ -85,6 +86,7 @@ static void read_segment(struct coding_reader *reader, struct checkpoint_segment
   out->live_bytes = coding_u64(reader);
   out->live_records = coding_u64(reader);
   out->expired_bytes = coding_u64(reader);
+  out->last_expired_ms = coding_u64(reader);
 }
 
 static void read_fixed(struct coding_reader *reader, struct checkpoint_index *out) {

@@ -30,6 +30,7 @@
  *          with the header's salt                 40  8  live bytes
  *                                                 48  8  live records
  *                                                 56  8  expired bytes
+ *                                                 64  8  when the last of these expired
  */
 #ifndef BITCASK_FORMAT_CHECKPOINT_H
 #define BITCASK_FORMAT_CHECKPOINT_H
@@ -67,6 +68,7 @@ struct checkpoint_segment {
   uint64_t live_bytes;
   uint64_t live_records;
   uint64_t expired_bytes;
+  uint64_t last_expired_ms;
 };
 
 struct checkpoint_index {

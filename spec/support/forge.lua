@@ -77,7 +77,7 @@ end
 
 --- Where the row of a segment stands in a checkpoint; `number` from 1.
 function forge.checkpoint_row(bytes, number)
-  return forge.checkpoint_index(bytes) + 64 + 512 * 32 + 64 * (number - 1)
+  return forge.checkpoint_index(bytes) + 64 + 512 * 32 + 72 * (number - 1)
 end
 
 --- Make the checks of a checkpoint good, those of its shards too.

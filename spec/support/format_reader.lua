@@ -365,7 +365,7 @@ local function checkpoint_index(bytes, header)
     local row = {}
     local zero
     row.slot, zero, row.id, row.salt, row.covered, row.reached, row.live_bytes, row.live_records,
-      row.expired_bytes, at = ("<I4I4i8i8i8i8i8i8i8"):unpack(text, at)
+      row.expired_bytes, row.expired, at = ("<I4I4i8i8i8i8i8i8i8i8"):unpack(text, at)
     expect(zero == 0 and row.id > before, "rows of segments without order")
     before = row.id
     index.segments[row.slot] = row

@@ -26,7 +26,7 @@ function tidy.close(db, directory)
   for _, name in ipairs(scratch.files(directory)) do
     if name:find "^MANIFEST%-%d+$" then
       manifests = manifests + 1
-    elseif not name:find "^RESERVE" then
+    elseif not name:find "^RESERVE" and name ~= "KEYDIR" then
       assert(names[name] or hints[name], "left over: " .. name)
       names[name] = nil
     end
