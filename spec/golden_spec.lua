@@ -91,6 +91,18 @@ describe("a store of version 1", function()
     end)
   end
 
+  it("needs what came after its keydir checkpoint alone", function()
+    local copy, recovered = scratch.copy(golden "checkpointed"), nil
+    local _, about = format_reader.read(copy)
+    assert.equal(30, about.checkpoint.entries)
+    local db = assert(bitcask.open(copy, { readonly = true, on_event = function(event)
+      if event.kind == "recovered" then recovered = event end
+    end }))
+    contents.check(db, expected.checkpointed.contents)
+    assert.equal(10, recovered.replayed)
+    assert(db:close())
+  end)
+
   it("gets the hint files back that it lacks", function()
     local copy = scratch.copy(golden "hintless")
     assert(assert(bitcask.open(copy)):close())

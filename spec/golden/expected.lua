@@ -42,4 +42,12 @@ for i = 1, 40 do
   if i % 4 ~= 0 then expected.merged.contents["k" .. i] = ("third %d"):format(i) end
 end
 
+--- Killed some writes after a keydir checkpoint, which is there.
+expected.checkpointed = { contents = { ada = "1815", ["for long"] = "until 4461" } }
+for i = 1, 30 do
+  if i % 7 ~= 0 then
+    expected.checkpointed.contents["k" .. i] = (i % 5 == 0 and "second %d" or "first %d"):format(i)
+  end
+end
+
 return expected

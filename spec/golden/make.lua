@@ -91,6 +91,24 @@ local function unflushed(path, writes)
   return db
 end
 
+local function checkpointed(path)
+  local db = assert(bitcask.open(path, { segment_size = 512 }))
+  for i = 1, 30 do
+    assert(db:put("k" .. i, ("first %d"):format(i)))
+  end
+  assert(db:put("for long", "until 4461", { ttl = 2435 * 365.25 * 86400 }))
+  assert(db:delete "k7")
+  assert(db:checkpoint())
+  for i = 5, 30, 5 do
+    assert(db:put("k" .. i, ("second %d"):format(i)))
+  end
+  for i = 14, 28, 7 do
+    assert(db:delete("k" .. i))
+  end
+  assert(db:put("ada", "1815"))
+  return db
+end
+
 local path = scratch.path()
 clean(path)
 local golden = keep(path, "clean")
@@ -134,6 +152,13 @@ db = unflushed(path, function(store)
 end)
 kill(path, "batch", function(bytes, records)
   return bytes:sub(1, records[4].offset)
+end)
+db:close()
+
+path = scratch.path()
+db = checkpointed(path)
+kill(path, "checkpointed", function(bytes)
+  return bytes
 end)
 db:close()
 
