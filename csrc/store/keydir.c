@@ -510,6 +510,7 @@ static enum bitcask_status copy_olds(const struct shard *shard, uint64_t version
 
 /* There is room for them. */
 static void copy_places(const struct shard *shard, struct bitcask_buffer *places) {
+  if (shard->count == 0) return; /* then there may be no memory at all */
   place *to = (place *)((char *)places->data + places->size);
   for (uint32_t i = 0; shard->homes > 0 && i < slot_count(shard); i++)
     if (shard->slots[i].at != 0) *to++ = shard->slots[i].at;
