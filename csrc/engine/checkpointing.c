@@ -58,9 +58,12 @@ static bool has_use(const struct engine *engine) {
   return CHECKPOINT_IS_SUPPORTED && engine->hash.built_in != NULL;
 }
 
+/* Where damage was met, the next opening is to meet it again: with a checkpoint it would not
+ * read the segment, and a merge would take for known what nobody can tell. */
 static bool is_possible(struct engine *engine) {
   return has_use(engine) && !engine->is_readonly && !atomic_load(&engine->is_stopped) &&
-         !atomic_load(&engine->is_short_of_space);
+         !atomic_load(&engine->is_short_of_space) &&
+         atomic_load(&engine->counters.corruptions) == 0;
 }
 
 static uint64_t entry_bytes(const struct engine *engine) {

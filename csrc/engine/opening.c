@@ -138,7 +138,7 @@ static bool is_same_damage(struct bitcask *handle, struct disk *disk, struct dam
  * allocated ahead, in the middle of our reading. What is damaged for good stays the same. */
 enum bitcask_status opening_own_engine(struct bitcask *handle, struct disk *disk,
                                        struct engine **out) {
-  enum { TRIES = 20 };
+  enum { TRIES = 1000 }; /* each ends early where a file was removed */
   enum bitcask_status status = BITCASK_OK;
   struct damage last = {0};
   for (int i = 0; i < TRIES; i++) {

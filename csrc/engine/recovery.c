@@ -578,6 +578,33 @@ static void note_unknown(void *context, const char *name) {
   buffer_append(&unknown->ids, bytes_of(&id, sizeof id));
 }
 
+/* A writer beside a reader goes on. By now the manifest may know the segment, or, where that was
+ * merged away, the write. It names a segment before the first write goes there. */
+static bool is_known_by_now(const struct engine *engine, uint64_t id, uint64_t version) {
+  struct manifest now = {0};
+  if (!engine->is_readonly ||
+      manifest_load(&now, engine->disk, engine->directory) != BITCASK_OK)
+    return false;
+  bool is_known = now.state.active == id || manifest_sealed(&now.state, id) != NULL ||
+                  version <= now.state.last_version;
+  manifest_release(&now);
+  return is_known;
+}
+
+/* The version of the first record that can be read; ABSENT: there is none. */
+static enum bitcask_status first_version(struct segment *segment, uint64_t *out) {
+  struct segment_scan scan;
+  enum segment_scan_kind kind = SEGMENT_SCAN_END;
+  enum bitcask_status status;
+  segment_scan_init(&scan, segment, disk_file_size(segment->file), false);
+  do {
+    status = segment_scan_next(&scan, &kind);
+  } while (status == BITCASK_OK && kind == SEGMENT_SCAN_DAMAGED);
+  if (kind == SEGMENT_SCAN_RECORD) *out = scan.record.version;
+  segment_scan_release(&scan);
+  return status == BITCASK_OK && kind != SEGMENT_SCAN_RECORD ? BITCASK_ABSENT : status;
+}
+
 /* What a crash leaves over is no newer than what the manifest tells of: copies that a merge
  * made, or what it had copied, or a segment without a record. A newer write is one that the
  * manifest has forgotten. Its first record tells: all those behind it are newer still. */
@@ -586,24 +613,19 @@ static enum bitcask_status check_unknown(struct recovery *recovery, uint64_t id,
   struct engine *engine = recovery->engine;
   struct segment_facts facts = segment_facts_empty(id, 0);
   struct segment *segment = NULL;
-  struct segment_scan scan;
-  enum segment_scan_kind kind = SEGMENT_SCAN_END;
+  uint64_t version = 0;
   if (segment_open(engine->directory, engine->manifest.store, &facts, true, &segment) != BITCASK_OK)
     return BITCASK_OK; /* foreign, or its header was never finished */
-  segment_scan_init(&scan, segment, disk_file_size(segment->file), false);
-  enum bitcask_status status;
-  do {
-    status = segment_scan_next(&scan, &kind);
-  } while (status == BITCASK_OK && kind == SEGMENT_SCAN_DAMAGED);
-  if (status == BITCASK_OK && kind == SEGMENT_SCAN_RECORD && scan.record.version > newest)
-    status = note_problem(recovery, id,
-                          status_fail(BITCASK_CORRUPT,
-                                      "%s: holds writes that the manifest knows nothing of: "
-                                      "it is cut short, or an older one",
-                                      filename_of_segment(id).text));
-  segment_scan_release(&scan);
+  enum bitcask_status status = first_version(segment, &version);
   segment_unref(segment);
-  return status;
+  if (status == BITCASK_ABSENT) return BITCASK_OK;
+  TRY(status);
+  if (version <= newest || is_known_by_now(engine, id, version)) return BITCASK_OK;
+  return note_problem(recovery, id,
+                      status_fail(BITCASK_CORRUPT,
+                                  "%s: holds writes that the manifest knows nothing of: "
+                                  "it is cut short, or an older one",
+                                  filename_of_segment(id).text));
 }
 
 static enum bitcask_status check_unknown_segments(struct recovery *recovery, uint64_t newest) {

@@ -709,18 +709,31 @@ describe("a segment of which nothing is needed any more", function()
     contents.check(db, {})
   end)
 
-  it("is read, and kept, where opening met damage in it", function()
-    local first = put_all "old"
-    put_all "new"
-    assert(db:close())
-    local name = ("%s/%06d.seg"):format(path, first)
+  -- The first byte of the header of the first record; nothing else tells what the segment holds.
+  local function damage(id)
+    local name = ("%s/%06d.seg"):format(path, id)
     local bytes = scratch.read(name)
     scratch.write(name, bytes:sub(1, 70) .. "?" .. bytes:sub(72))
     os.remove((name:gsub("seg$", "hint")))
-    db = assert(bitcask.open(path, { policy = false }))
-    assert.equals(1, assert(db:merge { first }).segments_damaged)
-    assert.is_string(scratch.read(name))
-  end)
+    os.remove(path .. "/KEYDIR")
+    return name
+  end
+
+  for openings = 1, 2 do
+    it("is read, and kept, where opening met damage in it, the last of " .. openings, function()
+      local first = put_all "old"
+      put_all "new"
+      assert(db:close())
+      local name = damage(first)
+      for _ = 1, openings do
+        db:close()
+        db = assert(bitcask.open(path, { policy = false }))
+        assert(db:put("another", "write"))
+      end
+      assert.equals(1, assert(db:merge { first }).segments_damaged)
+      assert.is_string(scratch.read(name))
+    end)
+  end
 end)
 
 describe("the description of a store", function()
