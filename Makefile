@@ -24,6 +24,13 @@ BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bi
   bind/lua_sim bind/lua_options bind/lua_cask bind/lua_access bind/lua_whole bind/lua_policy \
   bind/lua_snapshot bind/lua_iterator bind/lua_batch bind/lua_changes bind/lua_merge bind/lua_module
 
+# TRIAL=1: with deliberate defects, and memory that can run out (see csrc/base/mutant.h).
+ifdef TRIAL
+MODULES := base/status base/mutant $(filter-out base/status,$(MODULES))
+BIND_MODULES := bind/lua_trial $(BIND_MODULES)
+TRIAL_CFLAGS := -DBITCASK_TRIAL -DBITCASK_TEST_MEMORY
+endif
+
 CC      ?= cc
 AR      ?= ar
 LUA     ?= lua5.4
@@ -36,7 +43,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
   -Wwrite-strings -Wvla -Wundef
 # What the code needs whatever CFLAGS says; luarocks passes its own.
 BITCASK_CFLAGS := -std=c11 -D_GNU_SOURCE -O3 -fPIC -fvisibility=hidden -pthread $(WARNINGS) \
-  -Icsrc -isystem $(XXHASH_INCDIR) $(EXTRA_CFLAGS)
+  -Icsrc -isystem $(XXHASH_INCDIR) $(TRIAL_CFLAGS) $(EXTRA_CFLAGS)
 
 OBJECTS      := $(MODULES:%=$(B)/%.o)
 BIND_OBJECTS := $(BIND_MODULES:%=$(B)/%.o)

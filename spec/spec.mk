@@ -21,6 +21,15 @@ $(B)/bitcask/internals.so: $(INTERNALS)
 internals: $(B)/bitcask/internals.so ## build what spec/csrc needs
 test check: internals
 
+# ---- The trial build: deliberate defects, memory that runs out -----------------------------
+
+.PHONY: trial mutants
+trial: ## build/trial: the library with defects to switch on and memory that can run out
+	@$(MAKE) --no-print-directory B=build/trial TRIAL=1 all
+mutants: trial ## let the scenarios find each deliberate defect of the engine
+	$(LUA) spec/mutants.lua
+test: trial
+
 # ---- Threads: a driver over bitcask.h, with the sanitizers' eyes on the engine -----------
 
 STRESS_SECONDS ?= 10

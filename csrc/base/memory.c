@@ -31,6 +31,8 @@ void memory_refuse(uint64_t n, bool forever) {
   atomic_store(&calls_left, n);
 }
 
+uint64_t memory_refuses_after(void) { return atomic_load(&calls_left); }
+
 void memory_exempt(bool on) { exempt_depth += on ? 1 : -1; }
 
 int64_t memory_balance(void) { return atomic_load(&balance); }
@@ -41,6 +43,7 @@ void memory_refuse(uint64_t n, bool forever) {
   (void)n;
   (void)forever;
 }
+uint64_t memory_refuses_after(void) { return 0; }
 void memory_exempt(bool on) { (void)on; }
 int64_t memory_balance(void) { return 0; }
 #endif

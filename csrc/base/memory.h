@@ -27,6 +27,9 @@ char *memory_string(const char *text);
  * `forever`. 0 refuses none. */
 void memory_refuse(uint64_t n, bool forever);
 
+/* For tests: allocations until one is refused; 0: it was, or none is to be. */
+uint64_t memory_refuses_after(void);
+
 /* For tests: this thread's allocations are not refused from `on` to off; these may be nested. */
 void memory_exempt(bool on);
 

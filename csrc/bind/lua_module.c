@@ -28,6 +28,9 @@
 #include "bind/lua_result.h"
 #include "bind/lua_sim.h"
 #include "bind/lua_snapshot.h"
+#ifdef BITCASK_TRIAL
+#include "bind/lua_trial.h"
+#endif
 #include "bind/lua_whole.h"
 #include "bitcask.h"
 
@@ -120,6 +123,10 @@ int luaopen_bitcask_core(lua_State *L) {
   lua_setfield(L, -2, "hash");
   lua_sim_register(L);
   lua_setfield(L, -2, "sim");
+#ifdef BITCASK_TRIAL
+  lua_trial_push(L);
+  lua_setfield(L, -2, "trial");
+#endif
   lua_result_push_codes(L);
   lua_setfield(L, -2, "codes");
   push_limits(L);

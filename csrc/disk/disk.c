@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+#include "base/mutant.h"
+
 void disk_file_close(struct disk_file *file) {
   if (file != NULL) file->ops->close(file);
 }
@@ -54,7 +56,7 @@ enum bitcask_status disk_replace(struct disk_directory *directory, const char *t
   directory->ops->remove(directory, temporary);
   TRY(directory->ops->create(directory, temporary, 0, &file));
   enum bitcask_status status = file->ops->append(file, &bytes, 1, 0);
-  if (status == BITCASK_OK) status = file->ops->sync(file);
+  if (status == BITCASK_OK && !MUTANT(CURRENT_UNFLUSHED)) status = file->ops->sync(file);
   disk_file_close(file);
   if (status == BITCASK_OK) status = directory->ops->rename(directory, temporary, name);
   return status;

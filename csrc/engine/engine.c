@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/mutant.h"
 #include "format/filename.h"
 
 /* ---- Life ---- */
@@ -114,7 +115,7 @@ enum bitcask_status engine_stop(struct engine *engine, enum bitcask_status statu
   mutex_lock(&engine->stop_lock);
   status_note_take(&engine->stop_note, status);
   mutex_unlock(&engine->stop_lock);
-  if (!atomic_exchange(&engine->is_stopped, true)) leave_word(engine);
+  if (!atomic_exchange(&engine->is_stopped, true) && !MUTANT(NO_WORD_LEFT)) leave_word(engine);
   return status;
 }
 
@@ -207,7 +208,8 @@ enum bitcask_status engine_commit(struct engine *engine, bitcask_bytes items) {
   uint64_t version = atomic_load(&engine->last_version);
   enum bitcask_status status = manifest_commit(&engine->manifest, version, items);
   /* A failed flush proves nothing about what came before it, either. */
-  if (status == BITCASK_IO || engine->manifest.is_unknown) engine_stop(engine, status);
+  bool is_doubtful = status == BITCASK_IO || engine->manifest.is_unknown;
+  if (is_doubtful && !MUTANT(EDIT_FAILURE_IGNORED)) engine_stop(engine, status);
   mutex_unlock(&engine->manifest_lock);
   return status;
 }
@@ -375,6 +377,8 @@ enum bitcask_status engine_locate_live(struct engine *engine, bitcask_bytes key,
 }
 
 enum bitcask_status engine_check_value(struct engine *engine, const struct located *located) {
-  if (!engine->options.verify || record_value_is_intact(&located->record)) return BITCASK_OK;
+  if (!engine->options.verify || record_value_is_intact(&located->record) ||
+      MUTANT(VALUE_UNCHECKED))
+    return BITCASK_OK;
   return damaged(located->segment, place_offset(located->entry.at), "the value");
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mutant.h"
 #include "engine/batch.h"
 #include "engine/checkpointing.h"
 #include "engine/moves.h"
@@ -280,7 +281,8 @@ static enum bitcask_status keep_tombstone(struct bitcask_merge *merge,
 
 static enum bitcask_status handle_tombstone(struct bitcask_merge *merge) {
   const struct record *record = &merge->scan.record;
-  if (!tombstones_is_needed(&merge->tombstones, record->key, record->version,
+  if (MUTANT(TOMBSTONE_DROPPED) ||
+      !tombstones_is_needed(&merge->tombstones, record->key, record->version,
                             merge->oldest_put_outside)) {
     drop_record(merge, &merge->report.tombstones_dropped);
     return BITCASK_OK;
@@ -292,7 +294,7 @@ static enum bitcask_status handle_tombstone(struct bitcask_merge *merge) {
  * tombstone of its version takes its place. */
 static enum bitcask_status leave_tombstone(struct bitcask_merge *merge) {
   const struct record *put = &merge->scan.record;
-  if (!(put->flags & RECORD_EXPIRES) ||
+  if (!(put->flags & RECORD_EXPIRES) || MUTANT(EXPIRED_DROPPED) ||
       !tombstones_is_needed(&merge->tombstones, put->key, put->version, merge->oldest_put_outside))
     return BITCASK_OK;
   struct record tombstone = {.version = put->version, .key = put->key, .flags = RECORD_TOMBSTONE};
@@ -510,6 +512,21 @@ static enum bitcask_status commit_edit(struct bitcask_merge *merge) {
   return status;
 }
 
+/* Two things that must not happen, for mutants. */
+static void remove_inputs(struct bitcask_merge *merge) {
+  struct disk_directory *directory = merge->engine->directory;
+  for (size_t i = 0; i < merge->input_count; i++)
+    directory->ops->remove(directory, filename_of_segment(merge->inputs[i].segment->facts.id).text);
+}
+
+/* Whatever entry there is by now leads to the copy. */
+static bool store_place(struct bitcask_merge *merge, const struct move *move) {
+  struct keydir_matches matches;
+  keydir_find(merge->engine->keydir, move->hash, 0, &matches);
+  return matches.count > 0 && keydir_replace(merge->engine->keydir, move->hash,
+                                             matches.entries[0].at, move->to, move->size, NULL);
+}
+
 static enum bitcask_status commit(struct bitcask_merge *merge) {
   struct engine *engine = merge->engine;
   if (is_pointless(merge)) {
@@ -521,9 +538,10 @@ static enum bitcask_status commit(struct bitcask_merge *merge) {
     return BITCASK_OK;
   }
   TRY(outputs_finish(&merge->outputs));
-  TRY(engine_flush(engine));
+  if (!MUTANT(ACTIVE_UNFLUSHED)) TRY(engine_flush(engine));
   TRY(check_cancelled(merge));
   TRY(engine_promise_sealed(engine, merge->outputs.count));
+  if (MUTANT(INPUTS_REMOVED_FIRST)) remove_inputs(merge);
   enum bitcask_status status = commit_edit(merge);
   if (status == BITCASK_OK)
     merge->phase = PHASE_SWITCH;
@@ -553,6 +571,8 @@ static void drop_entry(struct bitcask_merge *merge, const struct move *move) {
 static void switch_entry(struct bitcask_merge *merge, const struct move *move) {
   if (move->to == 0)
     drop_entry(merge, move);
+  else if (MUTANT(SWITCHED_BLINDLY) && store_place(merge, move))
+    return;
   else if (!keydir_replace(merge->engine->keydir, move->hash, move->from, move->to, move->size, NULL))
     engine_count_dead(engine_segment(merge->engine, move->to), move->size);
 }

@@ -1,5 +1,7 @@
 #include "engine/publish.h"
 
+#include "base/mutant.h"
+
 /* How many writes of a group fall into each shard: that many entries may be new there. */
 static enum bitcask_status reserve_group(struct engine *engine, const struct pending_write *writes,
                                          size_t count) REQUIRES(engine->write_lock) {
@@ -37,7 +39,7 @@ enum bitcask_status publish_reserve_one(struct engine *engine, const struct pend
 static bool is_seen_by_snapshot(const struct engine *engine, uint64_t version)
     REQUIRES(engine->write_lock) {
   size_t count = engine->snapshot_count;
-  return count > 0 && engine->snapshots[count - 1] >= version;
+  return count > 0 && !MUTANT(SUPERSEDED_FORGOTTEN) && engine->snapshots[count - 1] >= version;
 }
 
 /* Merges count in the segments that they write, and a put never goes to one of those. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mutant.h"
 #include "engine/load.h"
 #include "engine/reserve.h"
 #include "engine/restore.h"
@@ -197,7 +198,7 @@ static enum bitcask_status read_tail(struct segment *segment, uint64_t known, st
     } else if (tail->first_bad != 0) {
       tail->later_end = scan.next;
       tail->later_records++;
-    } else if (!(scan.record.flags & RECORD_CONTINUES)) {
+    } else if (!(scan.record.flags & RECORD_CONTINUES) || MUTANT(BATCH_TORN)) {
       tail->good_end = scan.next; /* with the batch, if it was the last of one */
     }
   }
@@ -211,6 +212,7 @@ static uint64_t decide_end(struct recovery *recovery, const struct segment *segm
   bool is_damage = tail->later_end > 0 &&
                    (!recovery->was_started_anew || tail->durable > tail->first_bad);
   uint64_t end = is_damage ? tail->later_end : tail->good_end;
+  if (MUTANT(TAIL_KEPT)) end = tail->used_end;
   if (end < tail->used_end) recovery->event->torn_bytes = tail->used_end - end;
   if (!is_damage && tail->later_records > 0) {
     char message[128];
@@ -233,7 +235,7 @@ static enum bitcask_status survey_active(struct recovery *recovery, struct segme
   uint64_t known = restore_known(recovery->restore, segment).length;
   TRY(read_tail(segment, known <= disk_file_size(segment->file) ? known : HEADER_SIZE, &tail));
   segment->facts.length = decide_end(recovery, segment, &tail);
-  if (engine->is_readonly) return BITCASK_OK;
+  if (engine->is_readonly || MUTANT(TAIL_UNFLUSHED)) return BITCASK_OK;
   return segment->file->ops->sync(segment->file);
 }
 
@@ -299,7 +301,8 @@ static enum bitcask_status open_unclean(struct recovery *recovery, uint64_t id) 
     segment_unref(segment);
     return BITCASK_OK;
   }
-  if (status == BITCASK_OK && recovery->was_stopped && !engine->is_readonly)
+  if (status == BITCASK_OK && recovery->was_stopped && !engine->is_readonly &&
+      !MUTANT(UNFLUSHED_TRUSTED))
     status = copy_unflushed(recovery, &segment);
   if (status == BITCASK_OK) status = restore_take_slot(recovery->restore, engine, segment);
   if (status != BITCASK_OK) {
@@ -424,7 +427,7 @@ static enum bitcask_status load_closed(struct recovery *recovery) {
  * is in its outputs all the same: there the tombstone counts, which no checkpoint tells of. */
 static enum bitcask_status load_hidden(struct recovery *recovery) {
   struct engine *engine = recovery->engine;
-  if (!restore_has_gone(recovery->restore)) return BITCASK_OK;
+  if (!restore_has_gone(recovery->restore) || MUTANT(HIDDEN_FORGOTTEN)) return BITCASK_OK;
   for (size_t i = 0; i <= engine->sealed_count; i++) {
     struct segment *segment = i < engine->sealed_count ? engine->sealed[i] : recovery->active;
     if (segment == NULL) continue;
@@ -485,7 +488,8 @@ static void restore_versions(struct recovery *recovery) {
     recovery->event->records += engine->active->facts.records;
   }
   recovery->newest_known = last;
-  if (recovery->is_unclean && recovery->was_started_anew && !engine->is_readonly)
+  if (recovery->is_unclean && recovery->was_started_anew && !engine->is_readonly &&
+      !MUTANT(VERSIONS_REUSED))
     last += LOST_VERSIONS_MAX;
   atomic_store(&engine->last_version, last);
   engine->published_version = last;
@@ -660,7 +664,8 @@ static enum bitcask_status sweep_orphans(struct recovery *recovery) {
   struct sweep sweep = {.recovery = recovery};
   enum bitcask_status status = directory->ops->list(directory, note_orphan, &sweep);
   size_t count = status == BITCASK_OK ? sweep.names.size / sizeof(filename) : 0;
-  if ((count > 0 || recovery->was_stopped) && engine->manifest.file == NULL)
+  if ((count > 0 || recovery->was_stopped) && engine->manifest.file == NULL &&
+      !MUTANT(SWEPT_FIRST))
     status = reserve_commit(engine, bytes_of(NULL, 0));
   const filename *names = sweep.names.data;
   /* Asked again: the new manifest may have taken the name of one that a crash left behind. */

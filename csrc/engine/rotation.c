@@ -1,5 +1,6 @@
 #include "engine/rotation.h"
 
+#include "base/mutant.h"
 #include "engine/publish.h"
 #include "engine/reserve.h"
 #include "engine/successor.h"
@@ -38,6 +39,7 @@ static enum bitcask_status flush_segment(struct engine *engine, struct segment *
   if (atomic_load(&segment->synced_length) >= length) return BITCASK_OK;
   atomic_fetch_add_explicit(&engine->counters.syncs, 1, memory_order_relaxed);
   enum bitcask_status status = segment_sync(segment, length);
+  if (MUTANT(FLUSH_FAILURE_IGNORED)) return BITCASK_OK;
   return status == BITCASK_OK ? status : engine_stop(engine, status);
 }
 
@@ -116,7 +118,7 @@ static enum bitcask_status flush_for_sealing(struct engine *engine, struct segme
     REQUIRES(engine->write_lock) {
   mutex_lock(&engine->flush_lock);
   enum bitcask_status status = segment->file->ops->finish(segment->file);
-  if (status == BITCASK_OK) status = flush_segment(engine, segment);
+  if (status == BITCASK_OK && !MUTANT(SEAL_UNFLUSHED)) status = flush_segment(engine, segment);
   if (status == BITCASK_OK)
     atomic_store(&engine->durable_ticket, atomic_load(&engine->appended_ticket));
   mutex_unlock(&engine->flush_lock);
@@ -256,7 +258,7 @@ enum bitcask_status engine_close_cleanly(struct engine *engine) {
 /* The manifest says that the store was closed cleanly with this active segment. Before the
  * first append that has to be taken back. */
 static enum bitcask_status mark_open(struct engine *engine) REQUIRES(engine->write_lock) {
-  if (!engine->is_active_closed) return BITCASK_OK;
+  if (!engine->is_active_closed || MUTANT(CLOSE_BELIEVED)) return BITCASK_OK;
   struct bitcask_buffer items = {0};
   enum bitcask_status status = edit_append_active(&items, engine->active->facts.id);
   if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));

@@ -1,5 +1,6 @@
 #include "engine/successor.h"
 
+#include "base/mutant.h"
 #include "engine/worker.h"
 
 enum { PREPARED_SIZE_MIN = 4 << 20, PREPARED_FRACTION = 8 };
@@ -23,8 +24,10 @@ static enum bitcask_status make(struct engine *engine, uint64_t record_size,
   if (HEADER_SIZE + record_size > largest) largest = HEADER_SIZE + record_size;
   TRY(segment_create(engine->disk, engine->directory, engine->manifest.store,
                      engine_next_id(engine), largest + engine_headroom(engine), out));
-  enum bitcask_status status = segment_sync(*out, HEADER_SIZE);
-  if (status == BITCASK_OK) status = engine->directory->ops->sync(engine->directory);
+  enum bitcask_status status = BITCASK_OK;
+  if (!MUTANT(HEADER_UNFLUSHED)) status = segment_sync(*out, HEADER_SIZE);
+  if (status == BITCASK_OK && !MUTANT(SEGMENT_NAME_UNFLUSHED))
+    status = engine->directory->ops->sync(engine->directory);
   if (status == BITCASK_IO) engine_stop(engine, status);
   if (status == BITCASK_OK) status = engine_take_slot(engine, *out);
   if (status != BITCASK_OK) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/mutant.h"
 #include "store/segment.h"
 
 /* An entry whose `at` is 0 is an empty slot. Behind `homes` slots that a hash can have as
@@ -270,7 +271,7 @@ void keydir_find_old(struct keydir *keydir, uint64_t hash, uint64_t version, uns
       out->more = true;
       break;
     }
-    segments[out->count] = segment_ref(old->segment);
+    segments[out->count] = MUTANT(REFERENCE_NOT_TAKEN) ? old->segment : segment_ref(old->segment);
     out->entries[out->count++] = old->entry;
   }
   mutex_unlock(&shard->lock);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/checksum.h"
+#include "base/mutant.h"
 #include "format/filename.h"
 
 enum {
@@ -279,7 +280,8 @@ static enum bitcask_status write_manifest(struct manifest *manifest, struct disk
   const bitcask_bytes parts[] = {bytes_of(head, sizeof head), bytes_of(frame, sizeof frame),
                                  payload};
   TRY(file->ops->append(file, parts, 3, 0));
-  TRY(file->ops->sync(file));
+  if (!MUTANT(MANIFEST_UNFLUSHED)) TRY(file->ops->sync(file));
+  if (MUTANT(MANIFEST_NAME_UNFLUSHED)) return BITCASK_OK;
   /* Before CURRENT leads there, the name has to be durable. */
   return manifest->directory->ops->sync(manifest->directory);
 }
@@ -293,7 +295,8 @@ static enum bitcask_status switch_current(struct manifest *manifest, uint64_t nu
   /* From the rename on, nobody can say which of the two a crash would leave, until the
    * directory is synced. That there was no room, or no memory, is sure, and nothing else is. */
   if (status == BITCASK_NOSPACE || status == BITCASK_NOMEMORY) return status;
-  if (status == BITCASK_OK) status = directory->ops->sync(directory);
+  if (status == BITCASK_OK && !MUTANT(CURRENT_NAME_UNFLUSHED))
+    status = directory->ops->sync(directory);
   if (status != BITCASK_OK) manifest->is_unknown = true;
   return status;
 }
@@ -338,9 +341,9 @@ static enum bitcask_status append_edit(struct manifest *manifest, bitcask_bytes 
   const bitcask_bytes parts[] = {bytes_of(frame, sizeof frame), payload};
   struct disk_file *file = manifest->file;
   TRY(file->ops->append(file, parts, 2, 0));
-  enum bitcask_status status = file->ops->sync(file);
+  enum bitcask_status status = MUTANT(EDIT_UNFLUSHED) ? BITCASK_OK : file->ops->sync(file);
   if (status != BITCASK_OK) {
-    manifest->is_unknown = true;
+    manifest->is_unknown = !MUTANT(EDIT_FAILURE_IGNORED);
     return status;
   }
   manifest->edit_number++;

@@ -26,7 +26,7 @@ local instructions <const>, interval <const> = 10000000, 10000
 local vain_limit <const> = 1000
 
 -- store -> its state: `policy`; `job` and `plan`, under way; `is_due`, it is to be asked;
--- `is_asking`, it is being asked; `working`, so many calls are at it, and notes have to wait; `vain`,
+-- `is_asking`, it is being asked; `working`, so many calls are at it, notes wait; `vain`,
 -- signatures of merges in vain
 local states = setmetatable({}, { __mode = "k" })
 

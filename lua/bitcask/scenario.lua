@@ -206,6 +206,16 @@ function scenario.faults(story)
   return report_of(case, faults.explore(case, state))
 end
 
+--- Tell a story under a trouble of your own, and look at the store after it as scenario.faults
+-- does: reads were right or failed, and what was acknowledged is there when it is opened again.
+---@param story table see scenario.story
+---@param trouble fun(disk) brings it about, when what is given is there
+---@param heal? fun(disk) ends it, before the store is opened again
+---@return string|nil complaint what is wrong; nil: nothing
+function scenario.trouble(story, trouble, heal)
+  return faults.try(case_of(story, 2), trouble, heal)
+end
+
 --- Explore a story, and raise what is found wrong.
 ---@param story table see scenario.story
 ---@param explore? fun(story): table scenario.explore or scenario.faults

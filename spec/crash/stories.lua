@@ -325,6 +325,7 @@ story("merging step by step while writing", {
   doing = function(db)
     local i = 0
     for _ in db:merging { step = 64 } do
+      if i > 0 then assert(db:get "k3" == "during" .. i) end
       i = i + 1
       db:put("k3", "during" .. i)
       db:put("new" .. i, "1")
@@ -364,9 +365,16 @@ story("merging under a snapshot", {
   doing = function(db)
     local snapshot = db:snapshot()
     db:delete "k3"
+    db:put("k5", "after")
+    for _ = 1, 2 do
+      assert(snapshot:get "k3" == "again" and snapshot:get "k5" == "thrice")
+    end
     assert(db:seal())
     assert(db:merge())
     db:put("k3", "new")
+    for _ = 1, 2 do
+      assert(snapshot:get "k3" == "again" and snapshot:get "k5" == "thrice")
+    end
     snapshot:close()
     assert(db:merge())
   end,
@@ -461,7 +469,7 @@ story("rolling over the manifest", {
   states = 100,
 })
 
--- ---- Policies and filters --------------------------------------------------------------------------
+-- ---- Policies and filters -------------------------------------------------------------------
 
 chapter = "policies"
 
@@ -503,7 +511,34 @@ story("filters that keep, drop and rewrite", {
   states = 100,
 })
 
--- ---- Other disks ----------------------------------------------------------------------------------
+-- ---- Checkpoints of the keydir ------------------------------------------------------------------
+
+chapter = "checkpoints"
+
+story("a checkpoint amid a merge", {
+  options = { segment_size = 1024 },
+  given = function(db)
+    put_all(db, 1, 8)
+    put_all(db, 6, 8, "newer")
+    assert(db:seal())
+  end,
+  doing = function(db)
+    local steps = 0
+    for _ in db:merging { step = 1 } do
+      steps = steps + 1
+      if steps == 3 then
+        assert(db:delete "k2")
+        assert(db:checkpoint())
+      end
+    end
+    assert(steps > 3)
+    assert(db:put("k3", "after"))
+  end,
+  states = 60,
+  torn_stride = 64,
+})
+
+-- ---- Other disks ----------------------------------------------------------------------------
 
 chapter = "disks"
 

@@ -186,11 +186,12 @@ local function check_power_cut(case, told, found, store)
   end
 end
 
-local function try(case, trouble)
+local function try(case, trouble, heal)
   local told = tell(case, trouble)
   check_reads(told)
   pcall(told.store.close, told.store)
   told.disk:heal()
+  if heal then heal(told.disk) end
   local store, found = check_recovered(case, told)
   check_power_cut(case, told, found, store)
 end
@@ -240,9 +241,10 @@ end
 --- Run a story under a trouble of another kind, and check the store after it.
 ---@param case table see bitcask.scenario
 ---@param trouble fun(disk) is called when what is given is there
+---@param heal? fun(disk) ends it, before the store is opened again
 ---@return string|nil complaint
-function faults.try(case, trouble)
-  local ok, complaint = pcall(try, case, trouble)
+function faults.try(case, trouble, heal)
+  local ok, complaint = pcall(try, case, trouble, heal)
   return not ok and tostring(complaint) or nil
 end
 

@@ -35,6 +35,13 @@ local function replay_to(disk, position)
   return replay
 end
 
+-- Without any crash the store holds what was written, or nothing that follows means anything.
+local function check_alive(store, log, now)
+  local found, count = oracle.contents(store), #log.entries
+  if oracle.signature(found) == oracle.signature(oracle.after(log, count, now)) then return end
+  error("in the end, without a crash: " .. oracle.complain(log, found, count, count, now), 0)
+end
+
 --- Tell a story on a new disk.
 ---@param case table see bitcask.scenario
 ---@return table told `disk` (recorded), `log`, `ops` (of its changes), `trace`
@@ -50,6 +57,7 @@ function power.tell(case)
     assert(disk:record())
   end
   case.doing(store)
+  check_alive(store.store, log, disk:now())
   assert(store:close())
   return { disk = disk, log = log, ops = ops_of_changes(disk) }
 end
