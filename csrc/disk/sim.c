@@ -25,23 +25,6 @@ enum bitcask_status sim_new(const struct sim_options *options, struct sim **out)
   return BITCASK_OK;
 }
 
-struct sim *sim_ref(struct sim *sim) {
-  atomic_fetch_add(&sim->references, 1);
-  return sim;
-}
-
-void sim_unref(struct sim *sim) {
-  if (sim == NULL || atomic_fetch_sub(&sim->references, 1) != 1) return;
-  sim_history_unref(sim->recorded);
-  sim_history_unref(sim->played);
-  sim_faults_release(&sim->faults);
-  sim_trace_release(&sim->trace);
-  sim_image_release(&sim->image);
-  mutex_destroy(&sim->lock);
-  memory_free(sim->locked);
-  memory_free(sim);
-}
-
 struct disk *sim_disk(struct sim *sim) { return &sim->base; }
 
 /* ---- While it is in use ---- */
