@@ -21,8 +21,8 @@ MODULES := \
   engine/recovery engine/read engine/view engine/changes \
   engine/stats engine/opening engine/registry engine/cask
 BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bind/lua_hash \
-  bind/lua_sim bind/lua_options bind/lua_cask bind/lua_access bind/lua_whole bind/lua_policy \
-  bind/lua_snapshot bind/lua_iterator bind/lua_batch bind/lua_changes bind/lua_merge bind/lua_module
+  bind/lua_sim bind/lua_sim_files bind/lua_options bind/lua_cask bind/lua_access bind/lua_whole \
+  bind/lua_policy bind/lua_snapshot bind/lua_iterator bind/lua_batch bind/lua_changes bind/lua_merge bind/lua_module
 
 # TRIAL=1: with deliberate defects, and memory that can run out (see csrc/base/mutant.h).
 ifdef TRIAL

@@ -27,6 +27,7 @@
 #include "bind/lua_policy.h"
 #include "bind/lua_result.h"
 #include "bind/lua_sim.h"
+#include "bind/lua_sim_files.h"
 #include "bind/lua_snapshot.h"
 #ifdef BITCASK_TRIAL
 #include "bind/lua_trial.h"
@@ -122,6 +123,7 @@ int luaopen_bitcask_core(lua_State *L) {
   lua_hash_register(L);
   lua_setfield(L, -2, "hash");
   lua_sim_register(L);
+  lua_sim_files_register(L);
   lua_setfield(L, -2, "sim");
 #ifdef BITCASK_TRIAL
   lua_trial_push(L);

@@ -78,9 +78,9 @@ static enum bitcask_status directory_reserve(struct disk_directory *base, const 
   return sim_finish(&operation, status);
 }
 
-static enum bitcask_status open_file(struct sim_operation *operation, struct sim_directory *directory,
-                                     const char *name, uint64_t capacity, struct disk_file **out)
-    UNCHECKED {
+static enum bitcask_status open_file(struct sim_operation *operation,
+                                     struct sim_directory *directory, const char *name,
+                                     uint64_t capacity, struct disk_file **out) UNCHECKED {
   if (sim_names_find(names_of(directory), name) == NULL)
     return sim_refuse(operation, BITCASK_NOTFOUND, "no such file");
   if (operation->fault != NULL) return sim_end(operation, sim_failure(operation));

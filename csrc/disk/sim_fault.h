@@ -20,6 +20,8 @@
   X(LIST, "list")                     \
   X(LOCK, "lock")                     \
   X(APPEND, "append")                 \
+  X(WRITE_AT, "write_at")             \
+  X(CUT, "cut")                       \
   X(READ, "read")                     \
   X(SYNC, "sync")                     \
   X(FINISH, "finish")                 \
@@ -40,7 +42,7 @@ struct sim_fault {
   uint64_t at;         /* from the n-th such operation on, counted from when it was set */
   uint64_t times;      /* so many of them */
   enum bitcask_status status; /* IO or NOSPACE; NOMEMORY */
-  uint64_t written;    /* of an append: bytes that were written all the same */
+  uint64_t written;    /* of an append or a write: bytes that were written all the same */
   uint64_t got;        /* of a read: bytes that come back, with OK; UINT64_MAX: it fails */
   bool is_done;        /* the operation was done, though it says that it failed */
 };

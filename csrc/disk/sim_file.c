@@ -59,8 +59,9 @@ static enum bitcask_status join(const bitcask_bytes *parts, size_t count,
 }
 
 /* A part of it was written, and undone when the rest failed. */
-static enum bitcask_status append_in_part(struct sim_file *file, const struct sim_operation *operation,
-                                          uint64_t start, bitcask_bytes bytes) {
+static enum bitcask_status append_in_part(struct sim_file *file,
+                                          const struct sim_operation *operation, uint64_t start,
+                                          bitcask_bytes bytes) {
   uint64_t written = operation->fault->written;
   if (written > bytes.size) written = bytes.size;
   if (written > 0) {
@@ -104,7 +105,8 @@ static enum bitcask_status file_read_at(struct disk_file *base, uint64_t offset,
   operation.entry.offset = offset;
   operation.entry.size = size;
   const struct sim_fault *fault = operation.fault;
-  if (fault != NULL && fault->got == UINT64_MAX) return sim_end(&operation, sim_failure(&operation));
+  if (fault != NULL && fault->got == UINT64_MAX)
+    return sim_end(&operation, sim_failure(&operation));
   uint64_t length = file->node->length;
   uint64_t there = offset >= length ? 0 : length - offset;
   if (there > size) there = size;
@@ -186,4 +188,50 @@ enum bitcask_status sim_file_open(struct sim *sim, const char *name, struct sim_
 void sim_file_map(struct disk_file *base) {
   const struct sim_file *file = (const struct sim_file *)base;
   if (!file->sim->options.is_unmapped) base->map = file->node->seen;
+}
+
+/* ---- Writing in place ---- */
+
+uint64_t sim_file_length(struct disk_file *base) {
+  struct sim_file *file = (struct sim_file *)base;
+  sim_lock(file->sim);
+  uint64_t length = file->node->length;
+  sim_unlock(file->sim);
+  return length;
+}
+
+static void know_length(struct sim_file *file) {
+  atomic_store_explicit(&file->base.size, file->node->length, memory_order_release);
+}
+
+static enum bitcask_status write_in_place(struct sim_file *file, uint64_t offset,
+                                          bitcask_bytes bytes) {
+  if (bytes.size == 0) return BITCASK_OK;
+  TRY(prepare(file, offset + bytes.size, 0));
+  TRY(change_file(file, SIM_WRITE, offset, bytes.size, bytes.data));
+  know_length(file);
+  return BITCASK_OK;
+}
+
+enum bitcask_status sim_file_write_at(struct disk_file *base, uint64_t offset,
+                                      bitcask_bytes bytes) {
+  struct sim_file *file = (struct sim_file *)base;
+  struct sim_operation operation = sim_begin(file->sim, SIM_OP_WRITE_AT, file->name);
+  operation.entry.offset = offset;
+  operation.entry.size = bytes.size;
+  if (sim_prevents(&operation) && bytes.size > operation.fault->written)
+    bytes.size = (size_t)operation.fault->written;
+  return sim_finish(&operation, write_in_place(file, offset, bytes));
+}
+
+enum bitcask_status sim_file_cut(struct disk_file *base, uint64_t length) {
+  struct sim_file *file = (struct sim_file *)base;
+  struct sim_operation operation = sim_begin(file->sim, SIM_OP_CUT, file->name);
+  operation.entry.offset = length;
+  if (length > file->node->length)
+    return sim_refuse(&operation, BITCASK_INVALID, "the file is shorter than that");
+  if (sim_prevents(&operation)) return sim_end(&operation, sim_failure(&operation));
+  enum bitcask_status status = change_file(file, SIM_LENGTH, 0, length, NULL);
+  if (status == BITCASK_OK) know_length(file);
+  return sim_finish(&operation, status);
 }

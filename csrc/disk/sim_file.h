@@ -18,4 +18,17 @@ enum bitcask_status sim_file_open(struct sim *sim, const char *name, struct sim_
 /* Let it be read where it stands; its bytes do not move while the handle is open. */
 void sim_file_map(struct disk_file *file);
 
+/* ---- Writing in place: what the disk's table does not have, for programs that do it ---- */
+
+/* Its length as programs see it, whoever wrote it. */
+uint64_t sim_file_length(struct disk_file *file);
+
+/* Write at `offset`, with zeros before it where the file ends earlier. Of a write that fails,
+ * as much as the fault says stays written. */
+enum bitcask_status sim_file_write_at(struct disk_file *file, uint64_t offset,
+                                      bitcask_bytes bytes);
+
+/* Cut the file to `length`; INVALID where it is shorter. */
+enum bitcask_status sim_file_cut(struct disk_file *file, uint64_t length);
+
 #endif

@@ -18,11 +18,17 @@ void sim_trace_add(struct sim_trace *trace, const struct sim_entry *entry) {
 
 void sim_trace_release(struct sim_trace *trace) { memory_free(trace->all); }
 
+static bool moves_bytes(enum sim_op op) {
+  return op == SIM_OP_APPEND || op == SIM_OP_READ || op == SIM_OP_WRITE_AT;
+}
+
 static int write_line(char *text, size_t size, size_t number, const struct sim_entry *entry) {
   int length = snprintf(text, size, "%6zu  %-14s %s", number, sim_op_name(entry->op), entry->name);
-  if (entry->op == SIM_OP_APPEND || entry->op == SIM_OP_READ)
+  if (moves_bytes(entry->op))
     length += snprintf(text + length, size - (size_t)length, " %" PRIu64 " bytes at %" PRIu64,
                        entry->size, entry->offset);
+  if (entry->op == SIM_OP_CUT)
+    length += snprintf(text + length, size - (size_t)length, " to %" PRIu64 " bytes", entry->offset);
   if (entry->status != BITCASK_OK)
     length += snprintf(text + length, size - (size_t)length, ": %s",
                        bitcask_status_name(entry->status));

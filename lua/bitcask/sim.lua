@@ -95,7 +95,8 @@ sim.disk_options = {
 --- The operations that can fail, by name.
 sim.operations = {
   "open_directory", "create", "open", "reopen", "reserve", "remove", "rename",
-  "sync_directory", "list", "lock", "append", "read", "sync", "finish", "random",
+  "sync_directory", "list", "lock", "append", "write_at", "cut", "read", "sync", "finish",
+  "random",
 }
 
 --- The options of disk:fail.
@@ -117,7 +118,7 @@ sim.fault_options = {
     default = 0,
     unit = "bytes",
     check = at_least_0,
-    sentence = "of an append, so much was written before it failed, and taken back",
+    sentence = "so much was written before it failed; of an append, taken back",
   },
   short = {
     default = -1,
@@ -163,6 +164,34 @@ end
 
 ---@class bitcask.sim.disk
 local methods = core.sim.methods
+
+local open_directory = methods.directory
+
+--- A directory of the disk, to write a store of one's own in; it is made where there is none,
+-- and its own name is durable then. What is done there is counted, fails and is lost by the
+-- same rules as what the engine does.
+--
+--   directory:create(name)      a file, new and empty; `"exists"`
+--   directory:open(name)        a file, to be read and written; `"notfound"`
+--   directory:remove(name)      `"notfound"`
+--   directory:rename(from, to)  atomic; a file that had the name `to` is gone; `"notfound"`
+--   directory:sync()            makes the changes of names durable; a file's sync does not
+--   directory:list()            the names, in no order
+--
+--   file:append(bytes)          all or nothing; returns the offset at which they stand
+--   file:write_at(offset, bytes)  zeros come before them where the file ends earlier
+--   file:read([offset [, size]])  a string, shorter than `size` at the end of the file
+--   file:size()                 bytes, as programs see it
+--   file:sync()                 makes the contents durable, and the length
+--   file:cut(length)            no more than its size
+--   file:close()                it is gone for this handle; to use it then raises
+--
+-- Appends to a file go through one handle: each knows an end of its own. A removed file can be
+-- used through its handles. All return true where nothing else is said; failures are
+-- nil, message, code.
+---@param path string
+---@return bitcask.sim.directory|nil directory nil, message, code where the disk fails
+function methods:directory(path) return open_directory(self, path) end
 
 --- Let an operation fail. Several faults may be set; each counts operations by itself.
 --

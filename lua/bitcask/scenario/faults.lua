@@ -21,6 +21,11 @@ local errors = {
     { name = "io-in-part", written = 0.5 },
     { name = "nospace-in-part", error = "nospace", written = 0.9 },
   },
+  write_at = {
+    { name = "io" }, { name = "nospace", error = "nospace" },
+    { name = "io-in-part", written = 0.5 },
+  },
+  cut = { { name = "io" }, { name = "io-done", done = true } },
   sync = { { name = "io" }, { name = "io-done", done = true } },
   sync_directory = { { name = "io" }, { name = "io-done", done = true } },
   create = {
