@@ -153,7 +153,8 @@ function report_metatable:__tostring()
   end
   local lines = { ("%s: %s"):format(self.name, table.concat(parts, ", ")) }
   for _, failure in ipairs(self.failures) do
-    lines[#lines + 1] = ("  at %s: %s"):format(failure.name, failure.complaint)
+    local after = failure.after and ("after %s, "):format(failure.after) or ""
+    lines[#lines + 1] = ("  %sat %s: %s"):format(after, failure.name, failure.complaint)
     lines[#lines + 1] = ("  BITCASK_SCENARIO='%s@%s'"):format(self.name, failure.name)
   end
   return table.concat(lines, "\n")
@@ -175,8 +176,9 @@ end
 --- Explore the crashes of a story.
 ---@param story table see scenario.story
 ---@return table report counts (`cuts`, `states`, `distinct`, `nested`, `kills`) and
---- `failures`, a list of `{name =, complaint =}`; tostring tells all of it. Raises where the
---- story itself fails.
+--- `failures`, a list of `{name =, complaint =, after =}`: the state, what is wrong with it, and
+--- the last operation before the cut; tostring tells all of it. Raises where the story itself
+--- fails.
 function scenario.explore(story)
   local case = case_of(story, 2)
   local state = wanted_state(case)

@@ -81,8 +81,18 @@ local function bounds(self, position, is_death, is_writing)
   }
 end
 
+-- What the disk was doing when the story was cut, as its trace tells it.
+local function operation_before(told, name)
+  local op = told.ops[tonumber(name:match "^%d+")]
+  if not op then return nil end
+  local line = told.disk:trace():match(("\n *%d +([^\n]*)"):format(op))
+  return line and (line:gsub(" +", " "))
+end
+
 function exploration:fail(name, complaint)
-  self.report.failures[#self.report.failures + 1] = { name = name, complaint = complaint }
+  self.report.failures[#self.report.failures + 1] = {
+    name = name, complaint = complaint, after = operation_before(self.told, name),
+  }
   return #self.report.failures < self.case.failures
 end
 
