@@ -23,7 +23,7 @@ local function blocks(path)
 end
 
 for _, document in ipairs { "README.md", "docs/isolation.md", "docs/merging.md",
-  "docs/policies.md" } do
+  "docs/policies.md", "docs/scenarios.md" } do
   describe(document, function()
     local home
 

@@ -20,7 +20,7 @@
 --   BITCASK_SCENARIO='deleting and merging@17:0120'
 --
 -- Set that in the environment of the same program, and only that state of only that story is
--- looked at.
+-- looked at. docs/scenarios.md is the tutorial.
 
 local faults = require "bitcask.scenario.faults"
 local options = require "bitcask.options"
@@ -71,11 +71,11 @@ scenario.story = {
   cut = {
     default = function() return true end,
     check = a_function,
-    sentence = "function(change, operation): whether the power fails there",
+    sentence = "function(change, operation): whether it is cut after that change of the disk",
   },
   open = {
     check = a_function,
-    sentence = "function(disk): another store than ours, to be tried by the same rules",
+    sentence = "function(disk): opens another store than ours, to be tried by the same rules",
   },
   states = { default = 400, check = whole(1), sentence = "states at each cut, about, at most" },
   depth = { default = 2, check = whole(1), sentence = "1: no power cuts while recovering" },

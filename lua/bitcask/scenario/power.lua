@@ -196,7 +196,7 @@ function power.explore(case)
   }, exploration)
   local replay = told.disk:replay()
   for position = 0, #told.ops do
-    if case.cut(position, told.ops[position]) then
+    if case.cut(position, told.ops[position] or self.first_op) then
       self.report.cuts = self.report.cuts + 1
       if not (self:power_cuts(replay, position) and self:deaths(replay, position)) then break end
     end
@@ -209,7 +209,10 @@ end
 
 local function state_of(case, replay, state)
   local torn = state:match "^kill(%d*)$"
-  if torn then return replay:kill(tonumber(torn) or 0) end
+  if torn then
+    local dead = replay:kill(tonumber(torn) or 0)
+    return dead or error(("no write is torn after %s bytes"):format(torn), 0)
+  end
   return replay:crash_state(state, case.seed)
 end
 
