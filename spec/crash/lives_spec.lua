@@ -4,4 +4,4 @@ local explore = require "spec.crash.explore"
 
 local busted = { describe = describe, it = it, teardown = teardown }
 
-explore.chapters(busted, "manifest", "policies", "checkpoints", "disks")
+explore.chapters(busted, "manifest", "checkpoints", "policies", "disks")

@@ -469,51 +469,83 @@ story("rolling over the manifest", {
   states = 100,
 })
 
--- ---- Policies and filters -------------------------------------------------------------------
-
-chapter = "policies"
-
--- Asked at every seal, it merges whatever has something dead.
-local function eager(store)
-  local plan = {}
-  for _, segment in ipairs(store.segments) do
-    if segment.dead_bytes > 0 then plan[#plan + 1] = segment.id end
-  end
-  return plan
-end
-
-for name, policy in pairs { eager = eager, default = bitcask.policy.default() } do
-  story(("overwriting with the %s policy"):format(name), {
-    options = { segment_size = 256, policy = policy },
-    given = function(db) put_all(db, 1, 3) end,
-    doing = function(db)
-      for i = 1, 12 do
-        db:put("k" .. i % 3, long(tostring(i % 10), 20))
-        if i % 4 == 0 then db:delete "k1" end
-      end
-    end,
-    states = 100,
-  })
-end
-
-story("filters that keep, drop and rewrite", {
-  given = three_segments,
-  doing = function(db)
-    assert(db:merge {
-      filter = function(key)
-        if key == "k2" then return false end
-        if key == "k5" then return "rewritten" end
-        return true
-      end,
-    })
-    db:put("k2", "after")
-  end,
-  states = 100,
-})
-
--- ---- Checkpoints of the keydir ------------------------------------------------------------------
+-- ---- Keydir checkpoints ------------------------------------------------------------------------
 
 chapter = "checkpoints"
+
+-- Opens the store as if the checkpoint were not there; so it is told by hint files and records.
+local function open_without(disk)
+  disk:take("store", "KEYDIR")
+  return bitcask.open("store", { disk = disk, segment_size = 512, policy = false })
+end
+
+-- A checkpoint is asked for between writes, in a store that is not closed for a while, and at
+-- close; merged segments are in it that are gone later.
+local function checkpoints(db)
+  db:put("k2", "before")
+  assert(db:checkpoint())
+  db:put("k3", "after")
+  db:delete "k6"
+  db:reopen()
+  assert(db:merge())
+  db:put("k5", "merged")
+  assert(db:checkpoint())
+  db:put("k9", "unflushed")
+end
+
+story("checkpoints", { given = three_segments, doing = checkpoints, states = 150, torn_stride = 97 })
+
+story("checkpoints that are lost", {
+  open = open_without,
+  given = three_segments,
+  doing = checkpoints,
+  states = 150,
+  torn_stride = 97,
+})
+
+story("a checkpoint of a store that is always synced", {
+  options = { sync = "always" },
+  given = three_segments,
+  doing = function(db)
+    assert(db:checkpoint())
+    db:put("k1", "back")
+    assert(db:batch():put("a", "1"):delete("k2"):commit())
+    assert(db:checkpoint())
+    assert(db:seal())
+    db:delete "a"
+  end,
+  states = 150,
+  torn_stride = 97,
+})
+
+story("a checkpoint while merging", {
+  given = three_segments,
+  doing = function(db)
+    local step, taken = 0, 0
+    for _ in db:merging { step = 64 } do
+      step = step + 1
+      local done, message, code = db:checkpoint()
+      assert(done or code == "busy", message) -- while it changes over to its outputs
+      taken = taken + (done and 1 or 0)
+      db:put("k3", "during" .. step)
+    end
+    assert(taken > 3)
+    db:reopen()
+  end,
+  states = 100,
+  torn_stride = 997,
+})
+
+story("a checkpoint of nothing", {
+  doing = function(db)
+    assert(db:checkpoint())
+    db:put("a", "1")
+    db:delete "a"
+    assert(db:checkpoint())
+    db:reopen()
+  end,
+  torn_stride = 97,
+})
 
 story("a checkpoint amid a merge", {
   options = { segment_size = 1024 },
@@ -538,7 +570,55 @@ story("a checkpoint amid a merge", {
   torn_stride = 64,
 })
 
--- ---- Other disks ----------------------------------------------------------------------------
+-- ---- Policies and filters ------------------------------------------------------------------
+
+chapter = "policies"
+
+-- Merges whatever has something dead.
+local function eager(store)
+  local plan = {}
+  for _, segment in ipairs(store.segments) do
+    if segment.dead_bytes > 0 then plan[#plan + 1] = segment.id end
+  end
+  return plan
+end
+
+-- They are asked at every seal, when enough has died, and once by the story.
+for name, policy in pairs { eager = eager, default = bitcask.policy.default() } do
+  story(("overwriting with the %s policy"):format(name), {
+    options = { segment_size = 256, policy = policy },
+    given = function(db) put_all(db, 1, 3) end,
+    doing = function(db)
+      for i = 1, 12 do
+        db:put("k" .. i % 3, long(tostring(i % 10), 20))
+        if i % 4 == 0 then db:delete "k1" end
+      end
+      assert(db:seal() ~= nil)
+      assert(db:maintain())
+      assert(db:stats().merges > 0, "the policy wanted nothing")
+      db:put("k1", "last")
+    end,
+    states = 100,
+    torn_stride = 7,
+  })
+end
+
+story("filters that keep, drop and rewrite", {
+  given = three_segments,
+  doing = function(db)
+    assert(db:merge {
+      filter = function(key)
+        if key == "k2" then return false end
+        if key == "k5" then return "rewritten" end
+        return true
+      end,
+    })
+    db:put("k2", "after")
+  end,
+  states = 100,
+})
+
+-- ---- Other disks ------------------------------------------------------------------------------
 
 chapter = "disks"
 
