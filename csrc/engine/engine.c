@@ -16,6 +16,8 @@ static void init_locks(struct engine *engine) {
   mutex_init(&engine->set_lock);
   mutex_init(&engine->active_lock);
   mutex_init(&engine->stop_lock);
+  mutex_init(&engine->commit_lock);
+  condition_init(&engine->committed);
   event_hub_init(&engine->events);
   expiry_init(&engine->expiry);
 }
@@ -28,6 +30,8 @@ static void destroy_locks(struct engine *engine) {
   mutex_destroy(&engine->set_lock);
   mutex_destroy(&engine->active_lock);
   mutex_destroy(&engine->stop_lock);
+  mutex_destroy(&engine->commit_lock);
+  condition_destroy(&engine->committed);
   event_hub_release(&engine->events);
   expiry_release(&engine->expiry);
 }

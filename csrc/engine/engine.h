@@ -13,6 +13,7 @@
  *   manifest_lock  one edit at a time. Held across its I/O
  *   set_lock       the list of sealed segments and the slots
  *   active_lock    the pointer to the active segment
+ *   commit_lock    who flushes for all that wait until they are published; waits hold no other
  *   (a shard's lock in the keydir, a queue's in the event hub)
  * Readers take none of them but a shard's: they enter the guard, look up, read, leave.
  */
@@ -109,6 +110,11 @@ struct engine {
   atomic_bool is_flush_queued; /* for the flusher */
   atomic_uint_least64_t appended_ticket; /* of the newest append */
   atomic_uint_least64_t durable_ticket;  /* every append up to it is flushed */
+
+  struct mutex commit_lock;
+  struct condition committed;
+  bool is_committing GUARDED_BY(commit_lock); /* somebody flushes for all who wait */
+  atomic_uint_least64_t published_ticket; /* of writes that were pending; changed under the lock */
 
   struct mutex manifest_lock;
   struct manifest manifest GUARDED_BY(manifest_lock);
