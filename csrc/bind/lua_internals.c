@@ -641,6 +641,13 @@ static int file_freeze(lua_State *L) {
   return 0;
 }
 
+/* (offset, size) */
+static int file_will_read(lua_State *L) {
+  struct disk_file *file = check_file(L);
+  file->ops->will_read(file, check_u64(L, 2), check_u64(L, 3));
+  return 0;
+}
+
 static int file_size(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)disk_file_size(check_file(L)));
   return 1;
@@ -659,7 +666,8 @@ static int file_close(lua_State *L) {
 static const luaL_Reg file_methods[] = {
     {"append", file_append}, {"read_at", file_read_at}, {"view", file_view},
     {"sync", file_sync},     {"finish", file_finish},   {"freeze", file_freeze},
-    {"size", file_size},     {"is_mapped", file_is_mapped}, {NULL, NULL}};
+    {"size", file_size},     {"is_mapped", file_is_mapped}, {"will_read", file_will_read},
+    {NULL, NULL}};
 
 /* ---- Disk: directories ----------------------------------------------------------- */
 

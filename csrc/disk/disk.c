@@ -30,6 +30,14 @@ enum bitcask_status disk_file_view(struct disk_file *file, uint64_t offset, size
   return BITCASK_OK;
 }
 
+void disk_file_announce(struct disk_file *file, uint64_t offset, uint64_t end,
+                        uint64_t *announced) {
+  uint64_t from = *announced > offset ? *announced : offset;
+  uint64_t to = end + DISK_AHEAD_SIZE;
+  file->ops->will_read(file, from, to - from);
+  *announced = to;
+}
+
 enum bitcask_status disk_read_whole(struct disk_directory *directory, const char *name,
                                     size_t limit, struct bitcask_buffer *into) {
   struct disk_file *file = NULL;

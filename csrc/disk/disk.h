@@ -48,6 +48,9 @@ struct disk_file_ops {
   void (*freeze)(struct disk_file *file);
   /* Of a file opened by open_private: nobody will look at these bytes of its mapping again. */
   void (*forget)(struct disk_file *file, uint64_t offset, uint64_t size);
+  /* These bytes will be read soon: begin to load them. What nobody announces is loaded from a
+   * mapping where it is touched, and nothing beyond it. It only saves time. */
+  void (*will_read)(struct disk_file *file, uint64_t offset, uint64_t size);
   /* Cannot fail: whatever must survive was synced before. */
   void (*close)(struct disk_file *file);
 };
@@ -136,6 +139,19 @@ void disk_file_close(struct disk_file *file);
  * read into *scratch, whose contents they become. CORRUPT where the file is shorter. */
 enum bitcask_status disk_file_view(struct disk_file *file, uint64_t offset, size_t size,
                                    struct bitcask_buffer *scratch, const uint8_t **out);
+
+enum { DISK_AHEAD_SIZE = 2 << 20 };
+
+/* Announce what is not announced yet of the bytes up to `end`, and of those behind them. */
+void disk_file_announce(struct disk_file *file, uint64_t offset, uint64_t end,
+                        uint64_t *announced);
+
+/* For whoever reads a file on and on, at each step: the bytes [offset, end) are next.
+ * *announced, 0 at first, is where the announced bytes end. */
+static inline void disk_file_read_on(struct disk_file *file, uint64_t offset, uint64_t end,
+                                     uint64_t *announced) {
+  if (end + DISK_AHEAD_SIZE / 2 >= *announced) disk_file_announce(file, offset, end, announced);
+}
 
 /* The whole of a file, at most `limit` bytes (else CORRUPT), into *into. */
 enum bitcask_status disk_read_whole(struct disk_directory *directory, const char *name,

@@ -344,7 +344,6 @@ static void file_freeze(struct disk_file *base) {
   if (used > 0 && used < file->map_size && munmap((uint8_t *)map + used, file->map_size - used) == 0)
     file->map_size = used;
   mprotect(map, file->map_size, PROT_READ);
-  madvise(map, file->map_size, MADV_NORMAL);
   file->writable = NULL;
   drop_descriptor(file);
 }
@@ -356,6 +355,17 @@ static void file_forget(struct disk_file *base, uint64_t offset, uint64_t size) 
   uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
   uint64_t from = (offset + page - 1) & ~(page - 1), to = (offset + size) & ~(page - 1);
   if (to > from) madvise((uint8_t *)(uintptr_t)base->map + from, to - from, MADV_DONTNEED);
+}
+
+/* What is read with a descriptor the system reads ahead by itself. */
+static void file_will_read(struct disk_file *base, uint64_t offset, uint64_t size) {
+  struct posix_file *file = (struct posix_file *)base;
+  uint64_t end = disk_file_size(base);
+  if (base->map == NULL || offset >= end) return;
+  if (size < end - offset) end = offset + size;
+  uint64_t from = offset & ~(uint64_t)4095;
+  if (end > file->map_size) end = file->map_size;
+  if (end > from) madvise((uint8_t *)(uintptr_t)base->map + from, end - from, MADV_WILLNEED);
 }
 
 static void file_close(struct disk_file *base) {
@@ -372,6 +382,7 @@ static const struct disk_file_ops file_ops = {
     .finish = file_finish,
     .freeze = file_freeze,
     .forget = file_forget,
+    .will_read = file_will_read,
     .close = file_close,
 };
 
@@ -394,10 +405,10 @@ static void map_file(struct posix_file *file, size_t size) {
   if (map == MAP_FAILED) return;
   file->base.map = map;
   file->map_size = size;
-  if (file->capacity == 0) return;
-  file->writable = map;
-  /* Else a fault on space that was never written reads ahead, megabytes of nothing. */
+  /* Else each fault reads ahead, megabytes on some machines: for a get of one record, which
+   * drives others out of the cache; or of space that was never written. */
   madvise(map, size, MADV_RANDOM);
+  if (file->capacity > 0) file->writable = map;
 }
 
 static enum bitcask_status open_file(struct posix_directory *directory, const char *name,

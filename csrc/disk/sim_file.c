@@ -142,6 +142,12 @@ static void file_forget(struct disk_file *base, uint64_t offset, uint64_t size) 
   (void)size;
 }
 
+static void file_will_read(struct disk_file *base, uint64_t offset, uint64_t size) {
+  (void)base;
+  (void)offset;
+  (void)size;
+}
+
 static void file_close(struct disk_file *base) {
   struct sim_file *file = (struct sim_file *)base;
   struct sim *sim = file->sim;
@@ -159,6 +165,7 @@ static const struct disk_file_ops file_ops = {
     .finish = file_finish,
     .freeze = file_freeze,
     .forget = file_forget,
+    .will_read = file_will_read,
     .close = file_close,
 };
 

@@ -12,8 +12,14 @@ static enum bitcask_status hash_to_read(struct engine *engine, bitcask_bytes key
   return hash_of(&engine->hash, key, out);
 }
 
+enum { LARGE_SIZE = 8 << 10 }; /* values from here on take several reads, if they are cold */
+
 static enum bitcask_status copy_value(struct engine *engine, const struct located *located,
                                       struct bitcask_buffer *into) {
+  struct disk_file *file = located->segment->file;
+  if (located->record.value.size >= LARGE_SIZE)
+    file->ops->will_read(file, place_offset(located->entry.at),
+                         keydir_entry_size(&located->entry));
   TRY(engine_check_value(engine, located));
   return buffer_append(into, located->record.value);
 }

@@ -4,7 +4,10 @@ enum {
   GROUP_GROWTH = 32,
   GROUP_STOPS_MAX = 1 << 20,
   READ_AHEAD_STOPS = 8, /* so many records are on their way into the processor's cache */
-  CACHE_LINE = 64
+  CACHE_LINE = 64,
+  ANNOUNCED_STOPS = 16, /* so many records are announced to the disk, or more */
+  ANNOUNCED_GAP = 32 << 10,     /* records so near each other are announced together, */
+  ANNOUNCED_SIZE_MAX = 2 << 20, /* up to so many bytes */
 };
 
 static void drop_pins(struct stops *stops) {
@@ -169,7 +172,7 @@ static enum bitcask_status gather_group(struct stops *stops, struct engine *engi
   unsigned shard = stops->next_shard;
   drop_pins(stops);
   stops->places.size = 0;
-  stops->next = 0;
+  stops->next = stops->announced = stops->announced_last = 0;
   if (shards > KEYDIR_SHARDS - shard) shards = KEYDIR_SHARDS - shard;
   enum bitcask_status status = reserve_places(stops, engine, shards);
   for (unsigned done = 0; status == BITCASK_OK && done < shards; done++) {
@@ -204,6 +207,29 @@ static void read_ahead(const struct stops *stops, size_t index) {
   __builtin_prefetch(record + CACHE_LINE);
 }
 
+/* Announce the first stop that was not yet, with those that stand near it. */
+static void announce(struct stops *stops, size_t count) {
+  size_t next = stops->announced;
+  struct stop first = stop_of(stops, next);
+  uint64_t end = first.offset;
+  for (; next < count && end - first.offset < ANNOUNCED_SIZE_MAX; next++) {
+    struct stop stop = stop_of(stops, next);
+    if (stop.segment != first.segment || stop.offset - end > ANNOUNCED_GAP) break;
+    end = stop.offset;
+  }
+  first.segment->file->ops->will_read(first.segment->file, first.offset,
+                                      end - first.offset + ANNOUNCED_GAP);
+  stops->announced_last = stops->announced;
+  stops->announced = next;
+}
+
+/* A few stops ahead where they stand far apart, and else what is as good as a window. */
+static void announce_ahead(struct stops *stops, size_t count) {
+  while (stops->announced < count && (stops->next >= stops->announced_last ||
+                                      stops->next + ANNOUNCED_STOPS >= stops->announced))
+    announce(stops, count);
+}
+
 enum bitcask_status stops_next(struct stops *stops, struct engine *engine, uint64_t version,
                                struct stop *out) {
   size_t count = stops->places.size / sizeof(place);
@@ -212,6 +238,7 @@ enum bitcask_status stops_next(struct stops *stops, struct engine *engine, uint6
     TRY(gather_group(stops, engine, version));
     count = stops->places.size / sizeof(place);
   }
+  announce_ahead(stops, count);
   if (count - stops->next > READ_AHEAD_STOPS) read_ahead(stops, stops->next + READ_AHEAD_STOPS);
   *out = stop_of(stops, stops->next++);
   return BITCASK_OK;

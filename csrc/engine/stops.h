@@ -26,6 +26,8 @@ struct stops {
   struct bitcask_buffer pins;    /* struct segment *, referenced */
   struct bitcask_buffer numbers; /* uint32_t: by slot, the number of its pin and one more */
   size_t next;
+  size_t announced;      /* the first that the disk was not told of yet, */
+  size_t announced_last; /* and the first of those that it was told of last */
   unsigned next_shard;
   unsigned group_shards; /* how many the last group was to have */
 };

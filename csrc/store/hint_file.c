@@ -95,6 +95,7 @@ enum bitcask_status hint_file_load(struct disk_directory *directory, store_ident
   struct header header;
   struct hint_binding binding;
   bitcask_bytes body = {0};
+  out->file->ops->will_read(out->file, 0, size);
   enum bitcask_status status =
       disk_file_view(out->file, 0, (size_t)size, &out->scratch, &bytes);
   if (status == BITCASK_OK)

@@ -278,8 +278,11 @@ void segment_scan_release(struct segment_scan *scan) { bitcask_buffer_release(&s
 /* The bytes [offset, offset + size), which lie before the end; borrowed until the next look. */
 static enum bitcask_status look(struct segment_scan *scan, uint64_t offset, size_t size,
                                 const uint8_t **out) {
-  if (scan->segment->file->map != NULL)
+  struct disk_file *file = scan->segment->file;
+  if (file->map != NULL) {
+    disk_file_read_on(file, offset, offset + size, &scan->announced);
     return segment_view(scan->segment, offset, size, &scan->window, out);
+  }
   uint64_t ahead = scan->window_offset + scan->window.size;
   if (offset < scan->window_offset || offset + size > ahead) {
     uint64_t wanted = size > SCAN_WINDOW_SIZE ? size : SCAN_WINDOW_SIZE;

@@ -140,6 +140,7 @@ struct segment_scan {
   /* read ahead, for files without a mapping */
   struct bitcask_buffer window;
   uint64_t window_offset;
+  uint64_t announced; /* up to there, for those with one */
 };
 
 /* Begin a scan of [HEADER_SIZE, end). */

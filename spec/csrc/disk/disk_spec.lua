@@ -47,6 +47,26 @@ end)
 describe("a view of a file", function()
   after_each(scratch.clean)
 
+  it("is the same whatever was announced before, behind the end and of no size included", function()
+    local directory, path = layers.directory()
+    local bytes = ("0123456789"):rep(2000)
+    scratch.write(path .. "/file", bytes)
+    for _, growing in ipairs { false, true } do
+      local file <close> = assert(directory:open("file", growing))
+      for _, offset in ipairs { 0, 1, 4095, 4096, 19999, 20000, 20001, 24576, 1 << 40 } do
+        for _, size in ipairs { 0, 1, 4096, 20000, 1 << 40, (1 << 63) - 1 } do
+          file:will_read(offset, size)
+        end
+      end
+      assert.equal(bytes, file:view(0, #bytes))
+    end
+    local fresh <close> = assert(directory:create("fresh", 1 << 20))
+    fresh:will_read(0, 1 << 20)
+    assert(fresh:append(0, "begun"))
+    fresh:will_read(0, 1 << 20)
+    assert.equal("begun", fresh:view(0, 5))
+  end)
+
   it("holds exactly what was asked for, mapped or not, or is refused", function()
     local directory, path = layers.directory()
     scratch.write(path .. "/file", "0123456789")
