@@ -406,6 +406,11 @@ BITCASK_API void bitcask_segments_free(struct bitcask_segment *segments);
 /* Bytes at which the active segment is sealed; 0 when the handle cannot be used. */
 BITCASK_API uint64_t bitcask_segment_size(struct bitcask *db);
 
+/* From now on seal the active segment at so many bytes already, where that is less than
+ * bitcask_segment_size; 0: no sooner than that. For policies: small stores are merged with less
+ * room, and less copying, in small segments. */
+BITCASK_API enum bitcask_status bitcask_seal_at(struct bitcask *db, uint64_t size);
+
 /* The counters of a store: X(field, "what it counts"). */
 #define BITCASK_STATS_LIST(X)                                                           \
   X(keys, "live keys")                                                                  \

@@ -21,6 +21,14 @@ static int policy_hold(lua_State *L) {
   return 0;
 }
 
+/* (store, bytes at which its active segment is sealed from now on; 0: as its options say) */
+static int policy_seal_at(lua_State *L) {
+  lua_Integer size = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, size >= 0, 2, "less than nothing");
+  bitcask_seal_at(lua_cask_self(L)->db, (uint64_t)size);
+  return 0;
+}
+
 /* (store, message): an event of the kind "error", with the code "policy" */
 static int policy_report(lua_State *L) {
   struct lua_cask *cask = lua_cask_self(L);
@@ -31,5 +39,6 @@ static int policy_report(lua_State *L) {
 const luaL_Reg lua_policy_functions[] = {{"consults", policy_consults},
                                          {"listen", policy_listen},
                                          {"hold", policy_hold},
+                                         {"seal_at", policy_seal_at},
                                          {"report_policy", policy_report},
                                          {NULL, NULL}};

@@ -273,6 +273,14 @@ uint64_t bitcask_segment_size(struct bitcask *db) {
   return size;
 }
 
+enum bitcask_status bitcask_seal_at(struct bitcask *db, uint64_t size) {
+  struct engine *engine = NULL;
+  TRY(enter(db, &engine));
+  rotation_seal_at(engine, size);
+  leave(db, engine);
+  return BITCASK_OK;
+}
+
 void bitcask_segments_free(struct bitcask_segment *segments) { memory_free(segments); }
 
 enum bitcask_status bitcask_stats(struct bitcask *db, struct bitcask_stats *out) {

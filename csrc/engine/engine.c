@@ -47,6 +47,7 @@ enum bitcask_status engine_new(const struct bitcask_options *options, struct dis
   engine->disk = disk;
   engine->directory = directory;
   engine->options = *options;
+  atomic_init(&engine->seal_size, options->segment_size);
   engine->is_readonly = options->readonly || options->salvage;
   engine->pending_last = &engine->pending_first;
   engine->process = thread_process_generation();

@@ -105,6 +105,8 @@ struct engine {
   uint64_t releases GUARDED_BY(write_lock); /* of snapshots, since old entries were pruned */
   uint64_t last_interval_sync_us GUARDED_BY(write_lock);
   uint64_t died_bytes GUARDED_BY(write_lock); /* since the policy was last worth asking */
+  uint64_t consult_length GUARDED_BY(write_lock); /* the active segment's, when it is so again */
+  atomic_uint_least64_t seal_size; /* the active segment is sealed at; at most segment_size */
 
   struct mutex flush_lock;
   atomic_bool is_flush_queued; /* for the flusher */

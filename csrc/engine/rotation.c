@@ -103,6 +103,29 @@ void rotation_flush_ahead(struct engine *engine) {
     atomic_store(&engine->is_flush_queued, false);
 }
 
+/* ---- Growing ---- */
+
+/* By so many bytes the active segment grows until its policy is worth asking, who may want it
+ * sealed; small ones are full before. */
+static uint64_t consult_distance(const struct engine *engine) {
+  enum { FRACTION = 16, DISTANCE_MIN = 1 << 20 };
+  uint64_t distance = engine->options.segment_size / FRACTION;
+  return distance < DISTANCE_MIN ? DISTANCE_MIN : distance;
+}
+
+void rotation_note_growth(struct engine *engine) {
+  uint64_t length = engine->active->facts.length;
+  if (engine->consult_length == 0) engine->consult_length = consult_distance(engine);
+  if (length < engine->consult_length) return;
+  engine->consult_length = length + consult_distance(engine);
+  engine_note_consult(engine);
+}
+
+void rotation_seal_at(struct engine *engine, uint64_t size) {
+  uint64_t most = engine->options.segment_size;
+  atomic_store(&engine->seal_size, size == 0 || size > most ? most : size);
+}
+
 /* ---- Sealing ---- */
 
 static void set_active(struct engine *engine, struct segment *segment)
@@ -111,6 +134,7 @@ static void set_active(struct engine *engine, struct segment *segment)
   engine->active = segment;
   engine->is_active_closed = false;
   mutex_unlock(&engine->active_lock);
+  engine->consult_length = consult_distance(engine);
 }
 
 /* Make the active segment durable to the last byte, so that it can be sealed. */
@@ -267,11 +291,20 @@ static enum bitcask_status mark_open(struct engine *engine) REQUIRES(engine->wri
   return status;
 }
 
+/* Is the active segment, with more in it, to be sealed before? One with nothing in it takes
+ * whatever a segment may hold. */
+static bool would_overflow(const struct engine *engine, uint64_t length)
+    REQUIRES(engine->write_lock) {
+  if (length > engine->options.segment_size) return true;
+  return length > atomic_load_explicit(&engine->seal_size, memory_order_relaxed) &&
+         engine->active->facts.records > 0;
+}
+
 enum bitcask_status rotation_make_room(struct engine *engine, uint64_t size, bool is_delete) {
   struct segment *active = engine->active;
   if (active == NULL) return rotate(engine, size);
   uint64_t length = segment_length_with(active, size);
-  if (length <= engine->options.segment_size) return mark_open(engine);
+  if (!would_overflow(engine, length)) return mark_open(engine);
   enum bitcask_status status = rotate(engine, size);
   if (status != BITCASK_NOSPACE || !is_delete) return status;
   /* On a full disk a delete may go into the space that puts left free for it. */

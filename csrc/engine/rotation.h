@@ -27,6 +27,13 @@ enum bitcask_status rotation_publish_pending(struct engine *engine) REQUIRES(eng
 /* Let the flusher flush, when much was appended since the last time. */
 void rotation_flush_ahead(struct engine *engine) REQUIRES(engine->write_lock);
 
+/* Leave a note for the policy, when the active segment has grown much since the last time. */
+void rotation_note_growth(struct engine *engine) REQUIRES(engine->write_lock);
+
+/* The active segment is sealed at so many bytes from now on, if that is less than a segment may
+ * have; 0: at that. */
+void rotation_seal_at(struct engine *engine, uint64_t size);
+
 /* Have an active segment with room for `size` bytes more, in one piece. A delete may go into
  * the space that puts leave free, when there is no room for another segment. */
 enum bitcask_status rotation_make_room(struct engine *engine, uint64_t size, bool is_delete)

@@ -6,7 +6,8 @@
 enum { PREPARED_SIZE_MIN = 4 << 20, PREPARED_FRACTION = 8 };
 
 uint64_t successor_distance(const struct engine *engine, uint64_t length) {
-  return length < engine->options.segment_size ? engine->options.segment_size - length : 0;
+  uint64_t full = atomic_load_explicit(&engine->seal_size, memory_order_relaxed);
+  return length < full ? full - length : 0;
 }
 
 /* After a failed flush nothing is deleted: the next open sweeps it. */
@@ -52,7 +53,7 @@ static void prepare(void *owner, void *context) {
 }
 
 void successor_prepare(struct engine *engine) {
-  uint64_t full = engine->options.segment_size;
+  uint64_t full = atomic_load_explicit(&engine->seal_size, memory_order_relaxed);
   if (engine->flusher == NULL || engine->is_prepare_asked || full < PREPARED_SIZE_MIN) return;
   if (successor_distance(engine, engine->active->facts.length) > full / PREPARED_FRACTION) return;
   engine->is_prepare_asked = worker_add(engine->flusher, prepare, NULL);

@@ -156,6 +156,7 @@ static enum bitcask_status try_append(struct engine *engine, struct group *group
   place_writes(engine, group);
   engine_add(&engine->counters.bytes_written, group->bytes);
   rotation_flush_ahead(engine);
+  rotation_note_growth(engine);
   checkpointing_look(engine);
   return BITCASK_OK;
 }
@@ -190,7 +191,7 @@ static enum bitcask_status flush_and_publish(struct engine *engine, uint64_t tic
   if (atomic_load(&engine->durable_ticket) < ticket) {
     status = engine_check_writable(engine);
     if (MUTANT(ACKNOWLEDGED_UNFLUSHED))
-      atomic_store(&engine->durable_ticket, group->writes[0].pending.ticket);
+      atomic_store(&engine->durable_ticket, ticket);
     else if (status == BITCASK_OK)
       status = rotation_flush(engine);
   }

@@ -26,8 +26,8 @@ local instructions <const>, interval <const> = 10000000, 10000
 local vain_limit <const> = 1000
 
 -- store -> its state: `policy`; `job` and `plan`, under way; `is_due`, it is to be asked;
--- `is_asking`, it is being asked; `working`, so many calls are at it, notes wait; `vain`,
--- signatures of merges in vain
+-- `is_asking`, it is being asked; `working`, so many calls are at it, and notes have to wait;
+-- `vain`, signatures of merges in vain
 local states = setmetatable({}, { __mode = "k" })
 
 --- From now on the store has this policy.
@@ -105,12 +105,13 @@ end
 
 local function check(db, given)
   if given == nil then return { queue = {} } end
-  local plan = merging.check(db, given, options.plan, nowhere)
+  local plan = merging.check(db, given, options.policy_plan, nowhere)
   if not plan.lists then plan.queue = {} end -- a rate, and nothing to do
   return plan
 end
 
--- The plan of the policy, checked; or nil and what is wrong with it.
+-- The plan of the policy, checked; or nil and what is wrong with it. How large the active segment
+-- is to become holds from now on.
 local function ask(db, state)
   local description, message = db:segments()
   if not description then return nil, message end
@@ -122,6 +123,7 @@ local function ask(db, state)
   if not ok then return nil, given end
   local is_plan, plan = pcall(check, db, given)
   if not is_plan then return nil, "the policy returned nonsense: " .. text_of(plan) end
+  cask.seal_at(db, plan.seal or 0)
   plan.queue = leave_out(plan.queue, description, state)
   plan.is_lenient = true
   return plan

@@ -217,7 +217,7 @@ options.iterate = {
 }
 
 --- What may stand beside the list of a plan, wherever it comes from: the options of
--- db:merge_async, and of the plans of policies.
+-- db:merge_async.
 options.plan = {
   segments = { default = nil, check = plan, sentence = "the plan, when not given as a list" },
   rate = {
@@ -243,6 +243,16 @@ local function with(set, more)
   end
   return both
 end
+
+--- What may stand beside the list in the plan of a policy.
+options.policy_plan = with(options.plan, {
+  seal = {
+    default = nil,
+    unit = "bytes",
+    check = integer_between(1, math.maxinteger),
+    sentence = "seal the active segment at so many already, until a plan says otherwise",
+  },
+})
 
 local filter = {
   default = nil,

@@ -111,6 +111,50 @@ describe("the option policy", function()
     end
   end)
 
+  it("is asked when a sixteenth of a segment was written, a mebibyte at least", function()
+    for segment_size, calls in pairs { [32 << 20] = 4, [8 << 20] = 8, [1 << 20] = 0 } do
+      asked = 0
+      open(function() end, { segment_size = segment_size })
+      for i = 1, 130 do
+        assert(db:put("k" .. i, ("v"):rep(1 << 16)))
+        if asked == 0 then assert.is_true(i * (1 << 16) <= math.max(1 << 20, segment_size // 16)) end
+        if segment_size == 1 << 20 and i == 15 then break end
+      end
+      assert.equals(calls, asked)
+      db:close()
+      path = scratch.path()
+    end
+  end)
+
+  it("may have the active segment sealed sooner, as long as it says so", function()
+    local size = 1024
+    open(function() return size and { seal = size } end)
+    local function newest()
+      local segments = db:segments().segments
+      return segments[#segments].bytes
+    end
+    assert(db:put("a", "1"))
+    assert(db:seal()) -- so it is asked, and says so
+    local expected = fill(100)
+    expected.a = "1"
+    assert.is_true(newest() <= 1024 and newest() > 700, newest())
+    -- One record larger than that stands alone, and what follows is parted again.
+    expected.large = ("v"):rep(3000)
+    assert(db:put("large", expected.large))
+    assert(db:put("b", "2"))
+    expected.b = "2"
+    assert.is_true(newest() > 3000)
+    size = nil
+    assert(db:seal())
+    assert.same({}, db:maintain())
+    for key, value in pairs(fill(100)) do expected[key] = value end
+    assert.is_true(newest() > 3000)
+    contents.check(db, expected)
+    db:close()
+    open(function() end)
+    contents.check(db, expected)
+  end)
+
   it("is asked by no reading, and counts what was dead before", function()
     db = assert(bitcask.open(path, { segment_size = 4096, policy = false }))
     local expected = fill(100)
@@ -312,6 +356,8 @@ describe("the option policy", function()
     ["lists too deep"] = { { { 1 } } },
     ["an unknown field"] = { 1, rat = 1 },
     ["a rate of nothing"] = { 1, rate = 0 },
+    ["a seal at nothing"] = { 1, seal = 0 },
+    ["a seal at some time"] = { 1, seal = "soon" },
     ["a progress function"] = { 1, progress = print },
     ["a filter"] = { 1, filter = print },
     ["a list without end"] = setmetatable({ 1 }, { __len = function() return 1 << 60 end }),

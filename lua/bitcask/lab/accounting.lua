@@ -24,7 +24,7 @@ local no_put = math.maxinteger
 --- `now` (seconds)
 function accounting.new(given)
   return setmetatable({
-    segment_size = given.segment_size,
+    segment_size = given.segment_size, seal_size = given.segment_size,
     tombstone_size = given.tombstone_size,
     now = given.now or 0,
     sealed = {}, -- oldest first, by newest version
@@ -92,10 +92,15 @@ function accounting:seal()
   return true
 end
 
+--- Seal the active segment at so many bytes from now on; nil: when it is as large as segments are.
+function accounting:seal_at(size)
+  self.seal_size = math.min(size or self.segment_size, self.segment_size)
+end
+
 -- The active segment, with room for a record. True beside it: another was sealed for it.
 local function make_room(self, size)
   local active, is_sealed = self.active, false
-  if active and active.length + size > self.segment_size then
+  if active and active.length + size > self.seal_size then
     is_sealed = self:seal()
   end
   if not self.active then self.active = new_segment(self) end

@@ -1,6 +1,6 @@
 --- Several policies as one: what any of them wants merged is merged. Where two want the same
 -- segment, the one that is named first has it, and the other's merge waits for the next time.
--- The lowest of their rates holds for all.
+-- The lowest of their rates holds for all, and the lowest of the sizes at which they seal.
 
 local options = require "bitcask.options"
 local plans = require "bitcask.plan"
@@ -27,6 +27,10 @@ local function add(plan, taken, wanted)
   return #plan > count
 end
 
+local function lower(a, b)
+  return a and b and math.min(a, b) or a or b
+end
+
 --- Combine policies.
 ---@param policies function[]
 ---@return fun(store: table): table|nil policy
@@ -35,13 +39,14 @@ function any.new(policies)
     local plan, taken, reasons = {}, {}, {}
     for _, policy in ipairs(policies) do
       local given = policy(store)
-      local wanted = given ~= nil and plans.check(given, options.plan, 2) or {}
+      local wanted = given ~= nil and plans.check(given, options.policy_plan, 2) or {}
+      plan.seal = lower(plan.seal, wanted.seal)
       if add(plan, taken, wanted) then
         reasons[#reasons + 1] = wanted.reason
-        if wanted.rate then plan.rate = math.min(plan.rate or wanted.rate, wanted.rate) end
+        plan.rate = lower(plan.rate, wanted.rate)
       end
     end
-    if #plan == 0 then return nil end
+    if #plan == 0 then return plan.seal and { seal = plan.seal } end
     if #reasons > 0 then plan.reason = table.concat(reasons, "; ") end
     return plan
   end

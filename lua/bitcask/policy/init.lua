@@ -2,7 +2,8 @@
 --
 -- A policy is a function from the description of a store, as db:segments() returns it, to a
 -- plan: the ids of the segments of one merge, or a list of such lists, with `rate` (bytes per
--- second) and `reason` (text) beside them if it likes; nil or {} when there is nothing to do now.
+-- second), `reason` (text) and `seal` (bytes at which the active segment is sealed from now on, if
+-- that is less than segment_size) beside them if it likes; nil or {}: there is nothing to do now.
 -- It decides and does nothing else, so it can be tried on a table, and simulated.
 --
 -- docs/policies.md tells how to write one, and what those here are good at.

@@ -53,10 +53,10 @@ function limit.new(policy, values)
   return function(store)
     local given = policy(store)
     if given == nil then return nil end
-    local wanted = plans.check(given, options.plan, 2)
+    local wanted = plans.check(given, options.policy_plan, 2)
     local plan = within_bytes(wanted.lists or {}, store)
-    if #plan == 0 then return nil end
-    plan.reason, plan.rate = wanted.reason, wanted.rate
+    if #plan == 0 then return wanted.seal and { seal = wanted.seal } end
+    plan.reason, plan.rate, plan.seal = wanted.reason, wanted.rate, wanted.seal
     if values.rate then plan.rate = math.min(values.rate, wanted.rate or math.huge) end
     return plan
   end

@@ -1,9 +1,9 @@
 --- Playing a workload against the accounting of a store, with a policy in charge of its merges.
 --
 -- The policy is asked when an open store would ask it: when a segment was sealed, when a quarter of
--- a segment's size has died, and after a merge that did anything. What it plans is merged at once,
--- while a store takes its time, and is written to meanwhile. Nothing touches a disk:
--- bitcask.lab.accounting keeps the books by the rules of the engine, and
+-- a segment's size has died or a sixteenth was written, and after a merge that did anything. What
+-- it plans is merged at once, while a store takes its time, and is written to meanwhile. Nothing
+-- touches a disk: bitcask.lab.accounting keeps the books by the rules of the engine, and
 -- spec/lab/agreement_spec.lua holds the two against each other.
 
 local accounting = require "bitcask.lab.accounting"
@@ -18,6 +18,9 @@ local samples_wanted = 1000
 
 -- A policy that was asked and gives no answer within so many instructions never will.
 local instructions_max, instructions_step = 10000000, 100000
+
+-- A policy is asked, too, when a sixteenth of a segment, but no less than this, was written.
+local growth_least <const> = 1 << 20
 
 -- Begin measuring: what was before does not count.
 local function begin_measuring(run)
@@ -77,7 +80,7 @@ end
 -- A policy's plan of nothing in particular is nothing.
 local function check_plan(given, description)
   if given == nil then return {} end
-  local plan = plans.check(given, options.plan, 1)
+  local plan = plans.check(given, options.policy_plan, 1)
   plans.check_against(plan.lists or {}, description.segments, 1)
   return plan
 end
@@ -93,13 +96,14 @@ local function consult_once(run, i)
   local ok, plan = ask(run.policy, description)
   if ok then ok, plan = pcall(check_plan, plan, description) end
   if not ok then return nil, "the policy failed: " .. without_position(plan) end
+  run.store:seal_at(plan.seal)
   return merge_all(run, plan, i)
 end
 
 -- The same until there is nothing to do, which comes: each merge that counts leaves fewer records
 -- or fewer segments. A message where it failed.
 local function consult(run, i)
-  run.died_at = run.store.died
+  run.died_at, run.user_bytes_at = run.store.died, run.store.user_bytes
   local has_merged, failure
   repeat
     has_merged, failure = consult_once(run, i)
@@ -109,7 +113,8 @@ end
 
 local function is_worth_asking(run, is_sealed)
   local store = run.store
-  return is_sealed or store.died - run.died_at >= store.segment_size // 4
+  return is_sealed or store.died - run.died_at >= store.segment_size // 4 or
+    store.user_bytes - run.user_bytes_at >= math.max(growth_least, store.segment_size // 16)
 end
 
 local function fill(run, player)
@@ -155,7 +160,7 @@ end
 
 local function new_run(policy, values, player)
   local run = {
-    policy = policy, series = {}, log = {}, asked = 0, died_at = 0,
+    policy = policy, series = {}, log = {}, asked = 0, died_at = 0, user_bytes_at = 0,
     store = accounting.new {
       segment_size = values.segment_size, tombstone_size = player.tombstone_size,
     },
