@@ -1,6 +1,7 @@
 local accounting = require "bitcask.lab.accounting"
 local policy = require "bitcask.policy"
 local random = require "spec.support.random"
+local shipped = require "spec.support.shipped"
 
 local simulate = policy.simulate
 
@@ -138,18 +139,6 @@ describe("a simulation refuses, as a policy's failure,", function()
 end)
 
 describe("every policy", function()
-  local policies = {
-    default = policy.default(),
-    threshold = policy.threshold { trigger_dead_bytes = 4096, dead_bytes = 1024,
-      small_file = 512 },
-    ["threshold by per cent"] = policy.threshold(),
-    size_tiered = policy.size_tiered(),
-    cost_benefit = policy.cost_benefit(),
-    expiry = policy.expiry { share = 0.5 },
-    any = policy.any(policy.expiry(), policy.size_tiered(), policy.default()),
-    limit = policy.limit(policy.default(), { bytes = 20000 }),
-  }
-
   -- A store with a past: puts, deletes and keys that expire, of all ages.
   local function store_with_past(seed)
     local even = math.random
@@ -175,7 +164,7 @@ describe("every policy", function()
 
   local seed = random.begin()
 
-  for name, decide in pairs(policies) do
+  for name, decide in pairs(shipped) do
     it(("S34 comes to rest when nobody writes: %s (SEED=%d)"):format(name, seed), function()
       for round = 1, random.effort(4) do
         local store = store_with_past(seed + round)
@@ -190,8 +179,8 @@ describe("every policy", function()
     end)
   end
 
-  for name, decide in pairs(policies) do
-    if name ~= "expiry" then
+  for name, decide in pairs(shipped) do
+    if name ~= "expiry" and name ~= "never" then
       it("S37 bounds the disk under writes for ever to a few keys: " .. name, function()
         local report = assert(simulate(decide,
           { kind = "uniform", keys = 14, writes = 10000, segment_size = 4096 }))
@@ -216,6 +205,26 @@ describe("the default policy", function()
       end)
     end
   end
+
+  for _, kind in ipairs { "uniform", "zipf" } do
+    it(("does so on %s overwrites of data that would fit into one segment"):format(kind), function()
+      local report = assert(simulate(policy.default(), {
+        kind = kind, keys = 4000, value_size = 4096, writes = 40000, warmup = 10000,
+        segment_size = 64 << 20,
+      }))
+      assert.is_true(report.space_amplification < 2, report.space_amplification)
+      assert.is_true(report.write_amplification < 2, report.write_amplification)
+    end)
+  end
+
+  it("copies nothing where nothing dies, and makes no crowd of segments", function()
+    local report = assert(simulate(policy.default(), {
+      kind = "series", ttl = math.huge, keys = 20000, value_size = 8192, writes = 20000,
+      segment_size = 64 << 20,
+    }))
+    assert.equals(1, report.write_amplification)
+    assert.is_true(#report.description.segments < 64)
+  end)
 
   it("gives nearly all space back when everything is deleted", function()
     local store = accounting.new { segment_size = 8192, tombstone_size = function() return 48 end }

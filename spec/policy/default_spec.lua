@@ -94,6 +94,37 @@ describe("the default policy", function()
     end
   end)
 
+  it("has the active segment sealed sooner where the live data fill few segments", function()
+    local mib = 1 << 20
+    local function seal(live_mib, segment_size)
+      local store = description.store({ { bytes = live_mib * mib } },
+        { segment_size = segment_size, active = description.segment(2, {}) })
+      local wanted = policy.default()(store)
+      assert.is_true(wanted == nil or #wanted == 0)
+      return wanted and wanted.seal / mib
+    end
+    assert.equals(16, seal(1, 256 * mib))
+    assert.equals(16, seal(256, 256 * mib))
+    assert.equals(64, seal(1024, 256 * mib))
+    assert.is_nil(seal(4096, 256 * mib))
+    assert.equals(1, seal(1, 4 * mib))
+    assert.is_nil(seal(1, mib))
+    local resting = description.store({ { bytes = mib } }, { segment_size = 256 * mib })
+    assert.is_nil(policy.default()(resting))
+  end)
+
+  it("needs little room for a merge, however large segments are beside the data", function()
+    local mib, segments = 1 << 20, {}
+    for i = 1, 20 do
+      segments[i] = { bytes = 10 * mib, dead_bytes = 4 * mib }
+    end
+    local parts = plan(segments, { segment_size = 256 * mib })
+    assert.is_true(#parts >= 2)
+    for _, ids in ipairs(parts) do
+      assert.is_true(6 * #ids <= 16)
+    end
+  end)
+
   it("can do without knowing the segment size", function()
     local store = description.store { { dead_bytes = 900 }, {}, {} }
     store.segment_size = nil

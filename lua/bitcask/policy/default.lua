@@ -7,6 +7,8 @@
 --      less than `least` is dead, so it rests where the space is taken by what nobody can drop.
 --   3. Small segments, left by seals, restarts and merges, are joined when there are `small` of
 --      about the same size.
+--   4. Where the live data fill only a few segments, the active one is sealed sooner than usual: in
+--      small segments a store is merged bit by bit, and so with little room and little copying.
 --
 -- Cleaning a segment of which the share u is live costs u for each 1 - u that it frees, and what is
 -- copied too early is copied again. The segments come in the order of
@@ -46,8 +48,25 @@ default.options = {
 -- Small segments are of the same size if none is more than so many times as large.
 local tier_ratio = 4
 
--- A merge copies about so many segments at most, so that it does not need much room itself.
-local batch_segments = 4
+-- While a merge works, its inputs and its outputs take space. So it copies this share of the live
+-- data at most, and segments are no larger than that: a larger one could not be merged so. But they
+-- do not become smaller than this share of the usual size, or this, bytes; and a merge does not
+-- copy more than so many segments. Joining is for segments that are small beside a smaller part, so
+-- that what only grows is not joined again and again as the fitting size grows with it.
+local part_of_live <const>, part_of_segment <const> = 16, 16
+local least_segment <const> = 1 << 20
+local batch_segments <const> = 4
+local part_to_join <const> = 64
+
+-- So large a part of the live data as a segment, within the bounds.
+local function part_of(live_bytes, parts, segment_size)
+  local least = math.max(least_segment, segment_size // part_of_segment)
+  return math.min(segment_size, math.max(least, live_bytes // parts))
+end
+
+local function most_copied(live_bytes, size)
+  return math.min(batch_segments * size, math.max(size, live_bytes // part_of_live))
+end
 
 -- What a merge would copy of a segment. Of its tombstones nobody knows before; that half of
 -- them has to stay is a guess that is right at last, since what stays is no longer counted dead.
@@ -105,13 +124,13 @@ local function headroom(space, live_bytes, segment_size)
   return math.min(segment_size, (space - 1) * live_bytes / 5)
 end
 
--- The chosen ones as merges of bounded size, each of segments of about the same age.
-local function add_batches(plan, chosen, segment_size)
+-- The chosen ones as merges that copy `most` bytes each, of segments of about the same age.
+local function add_batches(plan, chosen, most)
   table.sort(chosen, function(a, b) return a.max_version < b.max_version end)
   local batch, copied = {}, 0
   for _, segment in ipairs(chosen) do
     copied = copied + expected_copy(segment)
-    if #batch > 0 and copied > batch_segments * segment_size then
+    if #batch > 0 and copied > most then
       plan[#plan + 1] = batch
       batch, copied = {}, expected_copy(segment)
     end
@@ -136,28 +155,29 @@ end
 ---@return fun(store: table): table|nil policy
 function default.new(values)
   return function(store)
-    local size = facts.segment_size(store)
+    local live, full = store.live_bytes, facts.segment_size(store)
+    local size = part_of(live, part_of_live, full)
     local empty, others = part(facts.candidates(store))
     local plan, reasons = {}, {}
     if #empty > 0 then
       plan[1], reasons[1] = facts.ids(empty), "nothing in them"
     end
-    local excess = store.bytes - facts.sum(empty, "bytes") - values.space * store.live_bytes
+    local excess = store.bytes - facts.sum(empty, "bytes") - values.space * live
     local chosen = {}
     if excess > 0 then
-      excess = excess + headroom(values.space, store.live_bytes, size)
+      excess = excess + headroom(values.space, live, size)
       chosen = choose(others, excess, values.least, facts.newest_version(store))
     end
     if #chosen > 0 then reasons[#reasons + 1] = "space" end
-    add_batches(plan, chosen, size)
-    local rest = without(others, chosen)
-    for _, group in ipairs(size_tiered.groups(rest, values.small, tier_ratio, size)) do
+    add_batches(plan, chosen, most_copied(live, size))
+    local rest, joined = without(others, chosen), part_of(live, part_to_join, full)
+    for _, group in ipairs(size_tiered.groups(rest, values.small, tier_ratio, joined)) do
       plan[#plan + 1] = facts.ids(group)
       reasons[#reasons + 1] = "small segments"
     end
-    if #plan == 0 then return nil end
-    plan.reason = table.concat(reasons, ", ")
-    return plan
+    if size < full and store.active then plan.seal = size end
+    if #plan > 0 then plan.reason = table.concat(reasons, ", ") end
+    return next(plan) and plan or nil
   end
 end
 
