@@ -596,6 +596,9 @@ BITCASK_API bool bitcask_consults(struct bitcask *db);
 /* Whether events or notes wait. Two loads: to be asked after every call. */
 BITCASK_API bool bitcask_has_news(const struct bitcask *db);
 
+/* Leave one for this handle itself: what it has put off is due. */
+BITCASK_API void bitcask_leave_note(struct bitcask *db, enum bitcask_note note);
+
 /* The notes left since the last time, of enum bitcask_note. */
 BITCASK_API unsigned bitcask_take_notes(struct bitcask *db);
 

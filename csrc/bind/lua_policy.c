@@ -21,6 +21,12 @@ static int policy_hold(lua_State *L) {
   return 0;
 }
 
+/* (store): the policy is asked at the end of the next call */
+static int policy_leave_note(lua_State *L) {
+  bitcask_leave_note(lua_cask_self(L)->db, BITCASK_NOTE_CONSULT);
+  return 0;
+}
+
 /* (store, bytes at which its active segment is sealed from now on; 0: as its options say) */
 static int policy_seal_at(lua_State *L) {
   lua_Integer size = luaL_checkinteger(L, 2);
@@ -39,6 +45,7 @@ static int policy_report(lua_State *L) {
 const luaL_Reg lua_policy_functions[] = {{"consults", policy_consults},
                                          {"listen", policy_listen},
                                          {"hold", policy_hold},
+                                         {"leave_note", policy_leave_note},
                                          {"seal_at", policy_seal_at},
                                          {"report_policy", policy_report},
                                          {NULL, NULL}};

@@ -327,4 +327,8 @@ bool bitcask_consults(struct bitcask *db) {
 
 bool bitcask_has_news(const struct bitcask *db) { return event_has_news(&db->events); }
 
+void bitcask_leave_note(struct bitcask *db, enum bitcask_note note) {
+  atomic_fetch_or(&db->events.notes, note);
+}
+
 unsigned bitcask_take_notes(struct bitcask *db) { return event_take_notes(&db->events); }

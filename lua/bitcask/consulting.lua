@@ -155,15 +155,6 @@ local function learn(db, state, ids, report)
   return false
 end
 
--- Do something during which notes are only remembered. It may yield.
-local function undisturbed(state, work, ...)
-  state.working = state.working + 1
-  local results = table.pack(pcall(work, ...))
-  state.working = state.working - 1
-  if not results[1] then error(results[2], 0) end
-  return table.unpack(results, 2, results.n)
-end
-
 -- The job has ended: those of its reports that tell of anything, or nil, message, code.
 local function collect(db, state)
   local job, plan = state.job, state.plan
@@ -196,39 +187,48 @@ core.consult_with(function(db, is_due, has_merged)
   if state.working > 0 then return end
   if state.job then
     if not state.job:progress().finished then return end
-    local useful = undisturbed(state, collect, db, state)
+    local useful = collect(db, state)
     has_merged = useful ~= nil and #useful > 0
   end
   if state.is_due or has_merged then begin(db, state) end
 end)
 
---- A merge that the program wants comes before one that its policy wants: that is undone, and
+-- A merge that the program wants comes before one that its policy wants: that is undone, and
 -- wanted again later.
-function consulting.give_way(db)
-  local state = states[db]
-  if not state or not state.job then return end
+local function give_way(db, state)
+  if not state.job then return end
   state.is_due = true
   if state.job:progress().finished then
-    undisturbed(state, collect, db, state)
+    collect(db, state)
   else
     state.job:close()
     state.job, state.plan = nil, nil
   end
 end
 
---- The program merges, in `work(...)`: its policy has to wait.
-function consulting.set_aside(db, work, ...)
+--- The program is going to merge: its policy has to wait until it is released. What it has under
+-- way is finished or undone by then, so that no segment goes that the program may name.
+function consulting.hold(db)
   local state = states[db]
-  if not state then return work(...) end
-  local results = table.pack(undisturbed(state, work, ...))
-  if state.is_due and state.working == 0 and cask.is_open(db) then begin(db, state) end
-  return table.unpack(results, 1, results.n)
+  if not state then return end
+  state.working = state.working + 1
+  give_way(db, state)
 end
 
---- The same for merges in steps, until it is called with -1.
-function consulting.count_working(db, by)
+--- The program has merged. What the policy was to be asked meanwhile it is asked at the end of the
+-- next call: here, notes about the asking itself would lead to asking again.
+function consulting.release(db)
   local state = states[db]
-  if state then state.working = state.working + by end
+  if not state then return end
+  state.working = state.working - 1
+  if state.is_due and state.working == 0 and cask.is_open(db) then cask.leave_note(db) end
+end
+
+-- What has come of such work, once it has ended; it may have raised.
+function consulting.release_after(db, ok, ...)
+  consulting.release(db)
+  if not ok then error((...), 0) end
+  return ...
 end
 
 -- What the policy has under way, to its end.
@@ -260,7 +260,8 @@ end
 function consulting.maintain(db)
   local state = states[db]
   if not state then return {} end
-  return undisturbed(state, maintain, db, state)
+  state.working = state.working + 1
+  return consulting.release_after(db, pcall(maintain, db, state))
 end
 
 return consulting

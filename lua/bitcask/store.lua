@@ -287,10 +287,16 @@ function store:segments()
   return description
 end
 
--- What was done in the background is settled, and what a policy has begun is left.
-local function make_way(db)
+-- The plan, checked while nothing of a policy's is under way: what it names is there until the
+-- policy is released.
+local function hold_and_check(db, plan, set)
+  consulting.check_not_asking(db, 3)
   jobs.settle(db)
-  consulting.give_way(db)
+  consulting.hold(db)
+  local ok, checked = pcall(merging.check, db, plan, set, 4)
+  if ok then return checked end
+  consulting.release(db)
+  error(checked, 0)
 end
 
 --- Merge now, and wait. Reads and writes may go on meanwhile: from `progress`, and in other
@@ -316,10 +322,8 @@ end
 --- `progress` and `filter` raise; the merge is then undone.
 function store:merge(plan)
   check_open(self)
-  consulting.check_not_asking(self, 2)
-  local checked = merging.check(self, plan, options.merge, 2)
-  make_way(self)
-  return consulting.set_aside(self, merging.now, self, checked, 2)
+  local checked = hold_and_check(self, plan, options.merge)
+  return consulting.release_after(self, pcall(merging.now, self, checked, 3))
 end
 
 --- Merge in bounded steps, for programs that have other things to do between them:
@@ -339,11 +343,8 @@ end
 ---@return userdata closing
 function store:merging(plan)
   check_open(self)
-  consulting.check_not_asking(self, 2)
-  local checked = merging.check(self, plan, options.merging, 2)
-  make_way(self)
-  consulting.count_working(self, 1)
-  return merging.steps(self, checked, function() consulting.count_working(self, -1) end)
+  local checked = hold_and_check(self, plan, options.merging)
+  return merging.steps(self, checked, function() consulting.release(self) end)
 end
 
 --- Start merging on a thread of the engine's. The job goes on even when it is dropped.
@@ -353,10 +354,8 @@ end
 ---@return string? code as for merge
 function store:merge_async(plan)
   check_open(self)
-  consulting.check_not_asking(self, 2)
-  local checked = merging.check(self, plan, options.plan, 2)
-  make_way(self)
-  return jobs.start(self, checked, 1)
+  local checked = hold_and_check(self, plan, options.plan)
+  return consulting.release_after(self, pcall(jobs.start, self, checked, 2))
 end
 
 --- Ask the store's policy what to merge, do that, and wait; a merge that it has under way
