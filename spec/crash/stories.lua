@@ -493,7 +493,12 @@ local function checkpoints(db)
   db:put("k9", "unflushed")
 end
 
-story("checkpoints", { given = three_segments, doing = checkpoints, states = 150, torn_stride = 97 })
+story("checkpoints", {
+  given = three_segments,
+  doing = checkpoints,
+  states = 150,
+  torn_stride = 97,
+})
 
 story("checkpoints that are lost", {
   open = open_without,
