@@ -42,6 +42,14 @@ static enum bitcask_status file_refuse(struct disk_file *file) {
 
 static void file_freeze(struct disk_file *file) { (void)file; }
 
+static void file_forget(struct disk_file *file, uint64_t offset, uint64_t size) {
+  (void)file, (void)offset, (void)size;
+}
+
+static void file_will_read(struct disk_file *file, uint64_t offset, uint64_t size) {
+  (void)file, (void)offset, (void)size;
+}
+
 static void file_close(struct disk_file *file) {
   ((struct bytes_file *)file)->disk->open_files--;
   memory_free(file);
@@ -53,6 +61,8 @@ static const struct disk_file_ops file_ops = {
     .sync = file_refuse,
     .finish = file_refuse,
     .freeze = file_freeze,
+    .forget = file_forget,
+    .will_read = file_will_read,
     .close = file_close,
 };
 
@@ -81,6 +91,12 @@ static enum bitcask_status directory_open(struct disk_directory *directory, cons
   disk->open_files++;
   *out = &file->file;
   return BITCASK_OK;
+}
+
+/* Its bytes are this disk's own: they may be written to. */
+static enum bitcask_status directory_open_private(struct disk_directory *directory,
+                                                  const char *name, struct disk_file **out) {
+  return directory_open(directory, name, false, out);
 }
 
 static enum bitcask_status directory_reopen(struct disk_directory *directory, const char *name,
@@ -134,11 +150,17 @@ static unsigned directory_open_files(struct disk_directory *directory) {
   return of_directory(directory)->open_files;
 }
 
+static uint64_t directory_free_space(struct disk_directory *directory) {
+  (void)directory;
+  return 0;
+}
+
 static void directory_close(struct disk_directory *directory) { (void)directory; }
 
 static const struct disk_directory_ops directory_ops = {
     .create = directory_create,
     .open = directory_open,
+    .open_private = directory_open_private,
     .reopen = directory_reopen,
     .reserve = directory_reserve,
     .remove = directory_remove,
@@ -149,6 +171,7 @@ static const struct disk_directory_ops directory_ops = {
     .unlock = directory_unlock,
     .identify = directory_identify,
     .open_files = directory_open_files,
+    .free_space = directory_free_space,
     .close = directory_close,
 };
 

@@ -22,7 +22,7 @@
 #include "values.h"
 
 enum { SALVAGE = 1, MAPPED = 2, SEAL = 4, STARTED_ANEW = 8, WRITE = 16, BOOT = 0x0B007 };
-enum { FILE_HEAD_SIZE = 5, KINDS = 8, KEYS_MAX = 64 };
+enum { FILE_HEAD_SIZE = 5, KINDS = 9, KEYS_MAX = 64 };
 
 /* ---- The little file system ---- */
 
@@ -56,6 +56,8 @@ static filename name_of(const struct entry *entry) {
       return (filename){FILENAME_STOPPED};
     case 7:
       return (filename){"a stranger's"};
+    case 8:
+      return (filename){FILENAME_CHECKPOINT};
   }
   return name;
 }
@@ -65,6 +67,7 @@ static void seal(uint8_t kind, uint8_t *bytes, size_t size) {
   if (kind == 1) reseal_manifest(bytes, size);
   if (kind == 2) reseal_segment(bytes, size);
   if (kind == 3) reseal_hint(bytes, size);
+  if (kind == 8) reseal_checkpoint(bytes, size);
 }
 
 static void fill(struct bytes_disk *disk, struct coding_reader *input, unsigned marks) {

@@ -1,7 +1,7 @@
 # Fuzzers of everything that reads bytes it did not write itself (clang, libFuzzer), under
 # AddressSanitizer and UndefinedBehaviorSanitizer. fuzz/README.md tells of each.
 
-FUZZ_TARGETS ?= record header hint edit manifest scan recovery directory operations
+FUZZ_TARGETS ?= record header hint edit checkpoint manifest scan recovery directory operations
 FUZZ_SECONDS ?= 60
 FUZZ_JOBS    ?= 2
 FUZZ_BUILD   := build/fuzz

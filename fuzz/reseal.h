@@ -17,6 +17,7 @@ void reseal_records(uint8_t *bytes, size_t size, uint64_t salt, uint64_t offset)
 /* Whole files. */
 void reseal_segment(uint8_t *bytes, size_t size);
 void reseal_hint(uint8_t *bytes, size_t size);
+void reseal_checkpoint(uint8_t *bytes, size_t size);
 void reseal_manifest(uint8_t *bytes, size_t size);
 void reseal_current(uint8_t *bytes, size_t size);
 

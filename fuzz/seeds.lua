@@ -199,11 +199,18 @@ for _, store in ipairs(sorted(stores, "")) do
   end
 end
 
+local checkpoint = corpus "checkpoint"
+for _, store in ipairs(sorted(stores, "")) do
+  local bytes = stores[store].KEYDIR
+  if bytes then checkpoint(store:gsub(" ", "-"), bytes) end
+end
+
 -- ---- Directories ------------------------------------------------------------------------------
 
 add = corpus "directory"
 local kinds = {
   ["^CURRENT$"] = 0, ["^MANIFEST%-(%d+)$"] = 1, ["^(%d+)%.seg$"] = 2, ["^(%d+)%.hint$"] = 3,
+  ["^KEYDIR$"] = 8,
 }
 
 local function tree(files, marks)

@@ -4,7 +4,8 @@
 -- word: the store is refused, or the key is reported damaged, or an event has told of it. (Of
 -- the segment that a killed process was writing to, a missing end is what a power cut leaves.)
 --
--- EFFORT=0.1 tries one place in ten.
+-- EFFORT=0.1 tries one place in ten. Of the keydir checkpoint, which is long, mostly zeros, and
+-- done without when its checks fail, one place in 29 is tried; EFFORT=29 tries all.
 
 local bitcask = require "bitcask"
 local contents = require "spec.support.contents"
@@ -181,8 +182,9 @@ local function try(kind, ...)
 end
 
 -- Every place, or as many as the effort allows.
-local function stride()
-  return math.max(1, math.floor(1 / tonumber(os.getenv "EFFORT" or 1)))
+local function stride(name)
+  local sparse = name == "KEYDIR" and 29 or 1
+  return math.max(1, math.floor(sparse / tonumber(os.getenv "EFFORT" or 1)))
 end
 
 for _, case in ipairs(stores) do
@@ -207,7 +209,7 @@ for _, case in ipairs(stores) do
 
     it("any bit flipped", function()
       each_file(function(disk, name, bytes)
-        for offset = 0, #bytes - 1, stride() do
+        for offset = 0, #bytes - 1, stride(name) do
           for bit = 0, 7 do
             assert(disk:put("store", name, forge.flip(bytes, offset, 1 << bit)))
             try("bits", store, disk, ("%s, byte %d, bit %d"):format(name, offset, bit))
@@ -218,7 +220,7 @@ for _, case in ipairs(stores) do
 
     it("any file cut at any length, or filled up again with zeros", function()
       each_file(function(disk, name, bytes)
-        for length = 0, #bytes - 1, stride() do
+        for length = 0, #bytes - 1, stride(name) do
           local cut = bytes:sub(1, length)
           assert(disk:put("store", name, cut))
           try("cuts", store, disk, ("%s, cut at %d"):format(name, length), name)
@@ -232,7 +234,7 @@ for _, case in ipairs(stores) do
       local seed = random.begin(61)
       each_file(function(disk, name, bytes)
         for _, size in ipairs { 8, 32, 64, 512 } do
-          for offset = 0, #bytes - 1, size do
+          for offset = 0, #bytes - 1, size * stride(name) do
             local at = ("%s, %d bytes at %d, SEED=%d"):format(name, size, offset, seed)
             local length = math.min(size, #bytes - offset)
             local other = math.random(0, #bytes - length)

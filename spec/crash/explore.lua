@@ -15,6 +15,10 @@ local function count(report)
   tally.add("crash_states_of_deaths", report.kills)
 end
 
+-- A dying process is looked at in every so many bytes of what it writes; five lies across all
+-- boundaries of eight.
+local torn_stride = 5
+
 -- EFFORT=n tries n times as many states; SEED draws others.
 local function with_effort(story)
   local copy = { seed = math.tointeger(tonumber(os.getenv "SEED")) }
@@ -22,6 +26,7 @@ local function with_effort(story)
     if name ~= "chapter" then copy[name] = part end
   end
   copy.states = random.effort(story.states or 400)
+  copy.torn_stride = math.max(story.torn_stride or 1, math.ceil(torn_stride / random.effort(1)))
   return copy
 end
 
