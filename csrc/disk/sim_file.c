@@ -152,6 +152,7 @@ static void file_close(struct disk_file *base) {
   struct sim_file *file = (struct sim_file *)base;
   struct sim *sim = file->sim;
   sim_lock(sim);
+  file->node->handles--;
   sim_node_unref(file->node);
   sim_unlock(sim);
   atomic_fetch_sub(file->open_files, 1);
@@ -187,6 +188,7 @@ enum bitcask_status sim_file_open(struct sim *sim, const char *name, struct sim_
     memory_free(file);
     return status;
   }
+  node->handles++;
   atomic_fetch_add(open_files, 1);
   *out = &file->base;
   return BITCASK_OK;

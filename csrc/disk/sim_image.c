@@ -313,10 +313,20 @@ enum bitcask_status sim_image_copy(const struct sim_image *from, struct sim_imag
   return status;
 }
 
+static bool is_named(const struct sim_image *image, const struct sim_node *node) {
+  for (size_t i = 0; i < image->folder_count; i++) {
+    const struct sim_names *names = &image->folders[i].seen;
+    for (size_t j = 0; j < names->count; j++)
+      if (names->all[j].node == node) return true;
+  }
+  return false;
+}
+
 uint64_t sim_image_used(const struct sim_image *image) {
   uint64_t used = 0;
   for (size_t i = 0; i < image->node_count; i++) {
     const struct sim_node *node = image->nodes[i];
+    if (node->handles == 0 && !is_named(image, node)) continue;
     used += node->length > node->held ? node->length : node->held;
   }
   return used;

@@ -104,7 +104,8 @@ enum bitcask_status sim_names_set(struct sim_names *names, const char *text,
 enum bitcask_status sim_names_change(struct sim_names *names,
                                      const struct sim_name_change *change);
 
-/* Bytes that all files take. */
+/* Bytes that files take which have a name or are open: what was removed is free at once, as
+ * file systems have it, though a power cut may bring it back. */
 uint64_t sim_image_used(const struct sim_image *image);
 
 /* Equal for images of which programs see the same: paths, names, contents. */

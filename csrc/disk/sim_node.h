@@ -32,6 +32,7 @@ struct sim_length {
 struct sim_node {
   uint64_t id;
   unsigned references; /* names, seen, durable and pending; handles; the image */
+  unsigned handles;    /* programs that have it open */
   uint8_t *seen;
   uint64_t length;   /* of what programs see */
   uint64_t capacity; /* bytes at `seen`, zeros behind the length */
