@@ -187,14 +187,22 @@ function scenario.explore(story)
   return report_of(case, power.explore(case))
 end
 
---- Look again at one crash of a story.
+-- As 17:sync:io:once; see bitcask.scenario.faults.
+local function is_fault(state) return state:find "^%d+:[%l_]+:[%l-]+:[%l-]+$" ~= nil end
+
+--- Look again at one crash of a story, or at one failure in it.
 ---@param story table see scenario.story
----@param state string the name of the state, as failures have it
+---@param state string the name of the state, or of the fault, as failures have it; raises where
+--- the story has none of that name
 ---@return table report the same as of scenario.explore, with `trace`, what the story did to
---- the disk
+--- the disk; or as of scenario.faults
 function scenario.again(story, state)
   local case = case_of(story, 2)
-  return report_of(case, power.again(case, state))
+  if type(state) ~= "string" then error("the name of a state is a string", 2) end
+  if not is_fault(state) then return report_of(case, power.again(case, state)) end
+  local report = faults.explore(case, state)
+  if report.faults == 0 then error(("there is no fault named '%s'"):format(state), 2) end
+  return report_of(case, report)
 end
 
 --- Let every operation that a story makes on the disk fail: once, and for ever, with every

@@ -231,7 +231,8 @@ function methods:crash_state_count() return assert(self:states(1, 1)):total() en
 
 --- One of the disks of disk:crash_states, by the name it came with.
 ---@param name string
----@return bitcask.sim.disk disk; raises where there is no such state
+---@param seed? integer the seed that disk:crash_states had, which garbage is drawn by
+---@return bitcask.sim.disk disk raises where there is no such state
 function methods:crash_state(name, seed)
   return assert(self:states(1, seed or 1)):named(name)
 end
