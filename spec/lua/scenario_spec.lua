@@ -1,0 +1,502 @@
+-- The scenario language: it finds what is wrong, says where, and makes it again by one line; and
+-- it does not find what is not there. The stores with defects here are small ones, each wrong in
+-- one way; the engine itself is explored in spec/crash.
+
+local bitcask = require "bitcask"
+local child = require "spec.support.child"
+local log = require "examples.flawed.log"
+local scratch = require "spec.support.scratch"
+
+local scenario = bitcask.scenario
+
+local function raised(...)
+  local ok, message = pcall(...)
+  assert.is_false(ok)
+  return message
+end
+
+-- A story of a store that is `log` but for what `change(class)` does to it.
+local function story_of(change, parts)
+  local class = log.class()
+  if change then change(class) end
+  local story = {
+    name = "a story",
+    open = function(disk) return log.open(class, disk) end,
+    given = function(db)
+      assert(db:put("ada", "1815"))
+      assert(db:put("alan", "1912"))
+    end,
+    doing = function(db)
+      assert(db:put("ada", "1815-1852"))
+      assert(db:delete "alan")
+      assert(db:sync())
+      assert(db:put("grace", "1906"))
+    end,
+  }
+  for name, part in pairs(parts or {}) do
+    story[name] = part
+  end
+  return story
+end
+
+local function explore(change, parts) return scenario.explore(story_of(change, parts)) end
+
+-- A recovery that writes the first segment anew, in its place.
+local function rewriting(class)
+  function class:load()
+    local name = log.name_of(self:ids()[1] or 0)
+    local file = self.directory:open(name)
+    if file then
+      local bytes = file:read()
+      assert(self.directory:remove(name))
+      assert(self.directory:sync())
+      file = assert(self.directory:create(name))
+      assert(file:append(bytes))
+      assert(file:sync())
+      assert(self.directory:sync())
+    end
+    log.load(self)
+  end
+end
+
+-- A flush that is none.
+local function unflushed(class)
+  function class.sync() return true end
+end
+
+-- Writes that wait in memory for the next flush.
+local function buffered(class)
+  local put, sync = log.put, log.sync
+  function class:put(key, value)
+    self.waiting = self.waiting or {}
+    table.insert(self.waiting, { key, value })
+    return true
+  end
+  function class:sync()
+    for _, pair in ipairs(self.waiting or {}) do
+      assert(put(self, pair[1], pair[2]))
+    end
+    self.waiting = nil
+    return sync(self)
+  end
+end
+
+describe("a story", function()
+  it("is checked before it is told, and what is wrong is named", function()
+    local function with(parts)
+      return raised(scenario.explore, story_of(nil, parts))
+    end
+    assert.matches("'colour'", with { colour = "red" })
+    assert.matches("'doing'.*a function", with { doing = "putting" })
+    assert.matches("'states'.*whole number, 1 or more", with { states = 0 })
+    assert.matches("'depth'", with { depth = 1.5 })
+    assert.matches("'from_nothing'.*boolean", with { from_nothing = "yes" })
+    assert.matches("'options'.*a table", with { options = 3 })
+    assert.matches("needs a name", raised(scenario.explore, { doing = print }))
+    assert.matches("'nameless' needs 'doing'", raised(scenario.faults, { name = "nameless" }))
+    assert.has_error(function() scenario.explore "a story" end)
+    assert.has_error(function() scenario.check() end)
+    local unknown = { name = "x", doing = print, options = { colour = 1 } }
+    assert.matches("'colour'", raised(scenario.explore, unknown))
+    assert.matches("'size'", raised(scenario.explore, { name = "x", doing = print,
+      disk = { size = 1 } }))
+    -- It is the caller who is pointed at.
+    assert.matches("^[^:]*scenario_spec.lua:%d+:", raised(function()
+      scenario.explore { name = "x" }
+    end))
+  end)
+
+  it("that fails by itself raises what it raised", function()
+    local object = {}
+    assert.equal(object, raised(explore, nil, { doing = function() error(object) end }))
+    assert.matches("nothing there", raised(explore, nil, {
+      given = function() error "nothing there" end,
+    }))
+    assert.matches("no store", raised(explore, nil, {
+      open = function() return nil, "no store", "io" end,
+    }))
+  end)
+
+  it("is explored with a count of what was tried, and nothing is found in a good store", function()
+    local report = scenario.check(story_of())
+    assert.same({}, report.failures)
+    assert.is_true(report.changes >= 7)
+    assert.equal(report.changes + 1, report.cuts)
+    assert.is_true(report.states >= report.distinct and report.distinct > 50)
+    assert.is_true(report.nested > 0 and report.kills > 40)
+    local text = tostring(report)
+    assert.matches("^a story: " .. report.changes .. " changes of the disk", text)
+    assert.matches(report.kills .. " deaths of the process$", text)
+  end)
+
+  it("is explored in the same way each time, and otherwise by another seed", function()
+    local parts = { disk = { sector = 16 }, states = 20 }
+    local first, second = explore(nil, parts), explore(nil, parts)
+    assert.equal(tostring(first), tostring(second))
+    parts.seed = 5
+    local third = explore(nil, parts)
+    assert.not_equal(tostring(first), tostring(third))
+  end)
+
+  it("is cut where it says", function()
+    local seen = {}
+    local report = explore(nil, {
+      cut = function(change, operation)
+        seen[#seen + 1] = { change, operation }
+        return change == 3
+      end,
+    })
+    assert.equal(1, report.cuts)
+    assert.equal(report.changes + 1, #seen)
+    for i, pair in ipairs(seen) do
+      assert.equal(i - 1, pair[1])
+      assert.is_true(math.type(pair[2]) == "integer")
+      assert.is_true(i == 1 or pair[2] >= seen[i - 1][2])
+    end
+  end)
+
+  it("has fewer states by `states`, no second cuts by `depth`, fewer deaths by stride", function()
+    local sector = { disk = { sector = 16 } }
+    local all = explore(nil, sector)
+    sector.states = 10
+    assert.is_true(explore(nil, sector).distinct < all.distinct / 2)
+    assert.equal(0, explore(nil, { depth = 1 }).nested)
+    assert.is_true(explore(nil, { second_stride = 1 }).nested > explore().nested)
+    assert.is_true(explore(nil, { torn_stride = 10 }).kills < explore().kills / 2)
+  end)
+
+  it("may begin with the making of the store", function()
+    local report = explore(nil, { from_nothing = true })
+    assert.same({}, report.failures)
+    assert.is_true(report.changes > explore().changes)
+  end)
+
+  it("is told to the engine where no other store is named, with its options", function()
+    local policy_calls = 0
+    local report = scenario.check {
+      name = "an engine's", depth = 1, states = 2, torn_stride = 4096,
+      options = { segment_size = 256, policy = function() policy_calls = policy_calls + 1 end },
+      disk = { mapped = false },
+      doing = function(db)
+        assert(db:put("ada", ("x"):rep(300)))
+        assert(db:put("ada", ("x"):rep(300)))
+      end,
+    }
+    assert.is_true(policy_calls > 0)
+    assert.is_true(report.distinct > 5)
+  end)
+end)
+
+describe("an expectation", function()
+  it("is asked for every store that survives, and given all it holds", function()
+    local seen, count = {}, 0
+    local report = explore(nil, {
+      expect = function(store, found)
+        count = count + 1
+        seen[found.grace or "none"] = true
+        assert.equal(found.ada, (store:get "ada"))
+      end,
+    })
+    assert.same({}, report.failures)
+    assert.same({ none = true, ["1906"] = true }, seen)
+    assert.is_true(count >= report.distinct + report.kills)
+  end)
+
+  it("that is wrong is reported, with the state, and what the disk had done", function()
+    local report = explore(nil, {
+      expect = function(_, found) assert(found.grace, "grace is not there") end,
+    })
+    assert.equal(1, #report.failures)
+    local failure = report.failures[1]
+    assert.matches("grace is not there", failure.complaint)
+    assert.matches("^0:", failure.name)
+    local text = tostring(report)
+    assert.matches("\n  .*at 0:[^\n]*: [^\n]*grace is not there\n", text)
+    assert.is_truthy(text:find("\n  BITCASK_SCENARIO='a story@" .. failure.name .. "'", 1, true))
+    assert.matches("grace is not there", raised(scenario.check, story_of(nil, {
+      expect = function(_, found) assert(found.grace, "grace is not there") end,
+    })))
+  end)
+
+  it("that fails often is reported as often as is wanted", function()
+    for wanted = 1, 3 do
+      local report = explore(nil, { expect = function() error "no" end, failures = wanted })
+      assert.equal(wanted, #report.failures)
+    end
+  end)
+end)
+
+-- What is wrong with a store, and what is said of it.
+local defects = {
+  { "flushes nothing", unflushed, '"alan" is nothing instead of "1912"' },
+  { "acknowledges what is in memory alone", buffered,
+    '"ada" is "1815" instead of "1815-1852"' },
+  { "counts wrongly", function(class)
+    function class.count() return 7 end
+  end, "count() is 7 where there are" },
+  { "reads otherwise than it iterates", function(class)
+    function class.get() return "1" end
+  end, 'differs from what the iteration says' },
+  { "does not open twice", function(class)
+    function class:load()
+      if #self:ids() > 0 then error("it was used before", 0) end
+      log.load(self)
+    end
+  end, "the store does not open: it was used before (io)" },
+  { "cannot be iterated over", function(class)
+    function class:load()
+      log.load(self)
+      if self.last > 0 then self.pairs = function() error("cannot iterate", 0) end end
+    end
+  end, "cannot iterate" },
+  { "forgets what is written after a crash", function(class)
+    local put = log.put
+    function class:put(key, value) return self.last > 1 or put(self, key, value) end
+  end, "after writing and merging" },
+  { "merges wrongly", function(class)
+    function class:merge() self.keydir = {} return true end
+  end, "after writing and merging" },
+  { "gives out a version twice", function(class)
+    local put = log.put
+    function class:put(key, value) return put(self, key, value) and 1 end
+  end, "a new write got version 1, where 1 was given out before" },
+  { "keeps a deletion in memory", function(class)
+    function class:delete(key)
+      self.keydir[key] = nil
+      return true
+    end
+  end, '"alan" is "1912" instead of nothing' },
+}
+
+describe("the explorer finds a store that", function()
+  for _, defect in ipairs(defects) do
+    local what, change, complaint = table.unpack(defect)
+    it(what, function()
+      local story = story_of(change)
+      local report = scenario.explore(story)
+      assert.equal(1, #report.failures, tostring(report))
+      assert.is_truthy(report.failures[1].complaint:find(complaint, 1, true), tostring(report))
+      local again = scenario.again(story, report.failures[1].name)
+      assert.equal(report.failures[1].complaint, again.failures[1].complaint)
+    end)
+  end
+
+  it("is half in a batch", function()
+    local function halving(class)
+      function class:batch()
+        local batch, changes = {}, {}
+        function batch.put(_, key, value) changes[#changes + 1] = { key, value } end
+        function batch.commit()
+          for _, pair in ipairs(changes) do
+            assert(self:put(pair[1], pair[2]))
+          end
+          return true
+        end
+        return batch
+      end
+    end
+    local report = explore(halving, {
+      doing = function(db) assert(db:batch():put("a", "1"):put("b", "2"):commit()) end,
+    })
+    assert.is_truthy(tostring(report):find('"a" is "1" instead of nothing', 1, true))
+  end)
+
+  it("keeps a newer write without an older one", function()
+    -- Each key has a file of its own, and none waits for the other.
+    local function scattered(class)
+      function class:put(key, value)
+        local name = key:gsub("%W", "_")
+        local file = self.directory:open(name) or assert(self.directory:create(name))
+        assert(self.directory:sync())
+        assert(file:append(log.encode(key, value)))
+        self.files = self.files or {}
+        self.files[#self.files + 1] = file
+        self.keydir[key] = value or nil
+        return true
+      end
+      function class:delete(key) return self:put(key, false) end
+      function class:sync()
+        for _, file in ipairs(self.files or {}) do
+          assert(file:sync())
+        end
+        return true
+      end
+      function class:load()
+        self.keydir, self.handles = {}, {}
+        for _, name in ipairs(self.directory:list()) do
+          for key, value in log.records(self.directory:open(name):read()) do
+            self.keydir[key] = value or nil
+          end
+        end
+      end
+      function class:pairs() return pairs(self.keydir) end
+      function class:get(key) return self.keydir[key] end
+      function class.seal() return false end
+    end
+    local report = explore(scattered, {
+      doing = function(db)
+        assert(db:put("b", "1"))
+        assert(db:put("a", "2"))
+      end,
+    })
+    assert.equal(1, #report.failures)
+    assert.matches("after none of the first 2 to 4 writes is the store so", tostring(report))
+    assert.same({}, explore(scattered, { doing = function(db) assert(db:put("b", "1")) end,
+      depth = 1 }).failures)
+  end)
+
+  it("loses in a crash during recovery, and only at depth two", function()
+    local report = explore(rewriting, { depth = 1 })
+    assert.same({}, report.failures)
+    local story = story_of(rewriting)
+    report = scenario.explore(story)
+    local failure = report.failures[1]
+    assert.matches("^%d+:[^/]+/%d+:", failure.name)
+    local again = scenario.again(story, failure.name)
+    assert.equal(failure.complaint, again.failures[1].complaint)
+  end)
+
+  it("believes a torn write when its process dies", function()
+    -- Its scan goes by lengths alone.
+    local function careless(class)
+      function class:put(key, value)
+        local file = self.directory:open "all" or assert(self.directory:create "all")
+        assert(self.directory:sync())
+        assert(file:append(("<s1s1"):pack(key, value or "")))
+        self.file, self.keydir[key] = file, value or nil
+        return true
+      end
+      function class:delete(key) return self:put(key, false) end
+      function class:sync() return not self.file or self.file:sync() end
+      function class:load()
+        self.keydir, self.handles = {}, {}
+        local file = self.directory:open "all"
+        local bytes = file and file:read() or ""
+        local at = 1
+        while at < #bytes do
+          local key, value
+          key, value, at = ("<s1s1"):unpack(bytes .. ("\0"):rep(512), at)
+          self.keydir[key] = value ~= "" and value or nil
+        end
+      end
+      function class:pairs() return pairs(self.keydir) end
+      function class:get(key) return self.keydir[key] end
+      function class.seal() return false end
+    end
+    local story = story_of(careless, { failures = 1000 })
+    local found
+    for _, failure in ipairs(scenario.explore(story).failures) do
+      if failure.name:find ":kill%d" then found = failure end
+    end
+    assert.is_truthy(found)
+    assert.equal(found.complaint, scenario.again(story, found.name).failures[1].complaint)
+  end)
+end)
+
+describe("a state", function()
+  it("has a line that makes it again in the environment of the same program", function()
+    local program = [[
+      local log = require "examples.flawed.log"
+      local class = log.class()
+      function class.sync() return true end
+      local looked = 0
+      local function story(name)
+        return {
+          name = name,
+          open = function(disk) return log.open(class, disk) end,
+          given = function(db) assert(db:put("ada", "1815")) end,
+          doing = function(db) assert(db:put("alan", "1912")) end,
+          expect = function() looked = looked + 1 end,
+        }
+      end
+      for _, name in ipairs { "one", "two" } do
+        local report = bitcask.scenario.explore(story(name))
+        print(name, report.is_skipped, looked)
+        print(report)
+      end
+    ]]
+    finally(scratch.clean)
+    local output = child.run(program)
+    local line = output:match "BITCASK_SCENARIO='two@[^'\n]+'"
+    assert.is_truthy(line, output)
+    local complaint = output:match("at ([^\n]*)\n  " .. line:gsub("%p", "%%%0"))
+    local pipe = assert(io.popen(line .. " " .. child.command(program) .. " 2>&1"))
+    local again = pipe:read "a"
+    pipe:close()
+    assert.matches("one\ttrue\t0\n", again)
+    assert.matches("two\tnil\t%d\n", again)
+    assert.is_truthy(again:find(complaint, 1, true), again)
+    assert.is_truthy(again:find(line, 1, true), again)
+  end)
+
+  it("that there is none of raises", function()
+    local story = story_of()
+    for _, name in ipairs { "", "x", "1", "999:-", "1:nonsense", "2:kill999", "1:sync:io:never",
+      "99:append:io:once" } do
+      assert.has_error(function() scenario.again(story, name) end, nil, name)
+    end
+    assert.has_error(function() scenario.again(story) end)
+  end)
+
+  it("that is well is reported so, with the trace of the story", function()
+    -- The first change of the disk makes the file longer, the second writes to it.
+    for _, name in ipairs { "0:-", "2:kill", "1:kill3", "0:kill" } do
+      local report = scenario.again(story_of(), name)
+      assert.same({}, report.failures)
+      assert.matches("append +000001.data", report.trace)
+    end
+  end)
+end)
+
+describe("the failures of the disk", function()
+  it("are all tried, and leave a good store good", function()
+    local report = scenario.check({
+      name = "writing", options = { segment_size = 512, policy = false },
+      given = function(db) assert(db:put("ada", "1815")) end,
+      doing = function(db)
+        db:put("ada", "1815-1852")
+        db:sync()
+      end,
+    }, scenario.faults)
+    assert.is_true(report.faults > 15)
+    assert.matches("^writing: %d+ faults$", tostring(report))
+  end)
+
+  it("find a store that takes no notice of them, and can be looked at again by name", function()
+    local function deaf(class)
+      local put = log.put
+      function class:put(key, value)
+        put(self, key, value)
+        return true
+      end
+    end
+    local story = story_of(deaf, {
+      doing = function(db) db:put("grace", "1906") end,
+    })
+    local report = scenario.faults(story)
+    assert.equal(1, #report.failures)
+    local failure = report.failures[1]
+    assert.matches("^%d+:append:[%l-]+:once$", failure.name)
+    assert.equal('get("grace") gave "nil" while the disk failed', failure.complaint)
+    local again = scenario.again(story, failure.name)
+    assert.equal(1, again.faults)
+    assert.equal(failure.complaint, again.failures[1].complaint)
+    assert.matches("BITCASK_SCENARIO='a story@" .. failure.name:gsub("%p", "%%%0"),
+      tostring(report))
+  end)
+
+  it("find a store that believes a second flush", function()
+    local function trusting(class)
+      local sync = log.sync
+      function class:sync() return sync(self) or sync(self) end
+    end
+    local report = scenario.faults(story_of(trusting, {
+      doing = function(db)
+        db:put("grace", "1906")
+        db:sync()
+      end,
+    }))
+    assert.equal(1, #report.failures)
+    assert.matches(":sync:io:once$", report.failures[1].name)
+  end)
+end)
