@@ -64,6 +64,7 @@ return {
           assert(db:sync())
         end
       end
+      assert(db:put("grace", "Hopper"))
     end,
     loses = '"grace" is "1906" instead of "1906-1992"',
     after = "^rename merged",

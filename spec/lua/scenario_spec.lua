@@ -79,6 +79,10 @@ local function buffered(class)
     self.waiting = nil
     return sync(self)
   end
+  function class:pairs()
+    self:sync()
+    return log.pairs(self)
+  end
 end
 
 describe("a story", function()
@@ -114,6 +118,9 @@ describe("a story", function()
     }))
     assert.matches("no store", raised(explore, nil, {
       open = function() return nil, "no store", "io" end,
+    }))
+    assert.matches("in the end, without a crash: .* \"ada\" is nothing", raised(explore, nil, {
+      doing = function(db) db.keydir.ada = nil end,
     }))
   end)
 
