@@ -400,6 +400,135 @@ describe("the explorer finds a store that", function()
   end)
 end)
 
+-- All pairs in one of two slots, which are written by turns, in place.
+local slots = {}
+slots.__index = slots
+
+local slot_size = 512
+
+local function read_slot(bytes, at)
+  if #bytes < at + 12 then return 0, {} end
+  local sum, turn, size = ("<I4I4I4"):unpack(bytes, at + 1)
+  local body = bytes:sub(at + 13, at + 12 + size)
+  if bitcask.hash.xxh32(("<I4s4"):pack(turn, body)) ~= sum then return 0, {} end
+  local all, place = {}, 1
+  while place <= #body do
+    local key, value
+    key, value, place = ("<s4s4"):unpack(body, place)
+    all[key] = value
+  end
+  return turn, all
+end
+
+function slots.open(disk, is_one_slot)
+  local directory = assert(disk:directory "store")
+  local file = directory:open "slots" or assert(directory:create "slots")
+  assert(file:sync())
+  assert(directory:sync())
+  local bytes = file:read()
+  local self = setmetatable({ file = file, is_one_slot = is_one_slot }, slots)
+  local first, all_of_first = read_slot(bytes, 0)
+  local second, all_of_second = read_slot(bytes, slot_size)
+  self.turn, self.all = second, all_of_second
+  if first > second then self.turn, self.all = first, all_of_first end
+  return self
+end
+
+function slots:put(key, value)
+  local turn, all, parts = self.turn + 1, {}, {}
+  for name, of_it in pairs(self.all) do
+    all[name] = of_it
+  end
+  all[key] = value or nil
+  for name, of_it in pairs(all) do
+    parts[#parts + 1] = ("<s4s4"):pack(name, of_it)
+  end
+  local body = ("<I4s4"):pack(turn, table.concat(parts))
+  local bytes = ("<I4"):pack(bitcask.hash.xxh32(body)) .. body
+  local slot = self.is_one_slot and 0 or turn % 2
+  local ok, message, code = self.file:write_at(slot * slot_size, bytes)
+  if ok then ok, message, code = self.file:sync() end
+  if not ok then return nil, message, code end
+  self.turn, self.all = turn, all
+  return true
+end
+
+function slots:delete(key) return self:put(key, false) end
+function slots:get(key) return self.all[key] end
+function slots:pairs() return pairs(self.all) end
+function slots.sync() return true end
+function slots.merge() return true end
+function slots:close() self.file:close() return true end
+
+-- What follows the last whole record of the newest segment is cut off, and that one goes on.
+local function cutting(class)
+  function class:load()
+    log.load(self)
+    local file = self.handles[self.last]
+    if not file then return end
+    local valid = 0
+    for _, _, offset, size in log.records(file:read()) do
+      valid = offset + size
+    end
+    if valid < file:size() then
+      assert(file:cut(valid))
+      assert(file:sync())
+    end
+    self.active = self.last
+  end
+end
+
+describe("a store that writes in place", function()
+  local function two_slots(is_one_slot)
+    return story_of(nil, {
+      open = function(disk) return slots.open(disk, is_one_slot) end,
+      options = { sync = "always" },
+      disk = { sector = 64 },
+    })
+  end
+
+  it("is found good where one of two slots is always whole", function()
+    local report = scenario.check(two_slots(false))
+    assert.is_true(report.distinct > 50)
+  end)
+
+  it("is found out where the only slot is torn", function()
+    local report = scenario.explore(two_slots(true))
+    assert.equal(1, #report.failures)
+    assert.matches("^write_at slots", report.failures[1].after)
+  end)
+
+  it("lives through writes that fail, whole or in part", function()
+    local story = two_slots(false)
+    story.doing = function(db) db:put("ada", "1815-1852") end
+    for _, name in ipairs { "1:write_at:io:once", "1:write_at:nospace:for-ever",
+      "1:write_at:io-in-part:once" } do
+      local report = scenario.again(story, name)
+      assert.equal(1, report.faults)
+      assert.same({}, report.failures)
+    end
+  end)
+
+  it("is found out where it reads, and believes, what a flush failed to write", function()
+    local story = two_slots(false)
+    story.doing = function(db) db:put("ada", "1815-1852") end
+    local report = scenario.faults(story)
+    assert.equal("2:sync:io:once", report.failures[1].name)
+    assert.matches("^after a power cut that leaves %d+:", report.failures[1].complaint)
+  end)
+
+  it("is found good where it cuts off what is torn, and flushes that", function()
+    local reopening = function(db)
+      assert(db:put("ada", "1815-1852"))
+      assert(db:reopen())
+      assert(db:put("grace", "1906"))
+      assert(db:reopen())
+    end
+    local report = scenario.check(story_of(cutting, { doing = reopening, second_stride = 1 }))
+    assert.is_true(report.nested > 40, tostring(report))
+  end)
+end)
+
 describe("a state", function()
   it("has a line that makes it again in the environment of the same program", function()
     local program = [[
