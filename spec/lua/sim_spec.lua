@@ -166,6 +166,11 @@ describe("a fault of a simulated disk", function()
     disk:fail { op = "append", at = 2, error = "nospace" }
     assert.same({ "io", "nospace" }, { append(), append() })
     assert.is_nil(append())
+    -- Of two that are due the first happens; the other waits.
+    disk:fail { op = "append" }
+    disk:fail { op = "append", error = "nospace" }
+    assert.same({ "io", "nospace" }, { append(), append() })
+    assert.is_nil(append())
   end)
 
   it("may shorten a read instead", function()
