@@ -146,4 +146,47 @@ describe("in a forked child", function()
     ]]
     assert.equals("nil\tlocked\nchild\n0\t7\t8\tgoes on\n", output)
   end)
+
+  it("a merge that the policy wants is the parent's, who goes on with it", function()
+    if not io.open(directory .. "/forks.so", "rb") then
+      pending "a C compiler is needed"
+    end
+    local output = child.run([[
+      local directory, path = ...
+      package.cpath = directory .. "/?.so;" .. package.cpath
+      local forks = require "forks"
+      local rate, asked = 1, 0
+      local db = assert(bitcask.open(path, { segment_size = 256, policy = function(store)
+        asked = asked + 1
+        local plan = { rate = rate }
+        for i, segment in ipairs(store.segments) do plan[i] = segment.id end
+        return plan
+      end }))
+      for i = 1, 50 do assert(db:put("k" .. i % 7, ("v"):rep(100))) end
+      assert(db:stats().merging == 1)
+      local pid = forks.fork()
+      if pid == 0 then
+        local before = asked
+        for _, call in ipairs { db.put, db.seal, db.merge, db.merge_async, db.maintain } do
+          local ok, message = pcall(call, db, "k1", "v")
+          assert(not ok and (message:find "fork" or message:find "plan"), message)
+        end
+        pcall(db.close, db)
+        assert(asked == before, "the child's policy was asked")
+        print "child"
+        os.exit(0, true)
+      end
+      local status = forks.wait(pid)
+      assert(db:stats().merging == 1)
+      rate = nil
+      assert(db:put("parent", "goes on"))
+      assert(db:merge())
+      assert(db:maintain())
+      for i = 0, 6 do assert(db:get("k" .. i) == ("v"):rep(100)) end
+      assert(db:close())
+      db = assert(bitcask.open(path, { policy = false }))
+      print(status, db:count(), (db:get "parent"))
+    ]], directory, scratch.path())
+    assert.equals("child\n0\t8\tgoes on\n", output)
+  end)
 end)
