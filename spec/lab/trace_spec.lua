@@ -92,6 +92,27 @@ describe("a trace", function()
     assert.equals(#db, play(name).description.keys)
   end)
 
+  it("tells how many writes were merged away between two looks, and has what is left", function()
+    write(10)
+    local looks = 0
+    local name, counts = record {
+      again = function()
+        looks = looks + 1
+        if looks > 3 then return false end
+        for i = 1, 5 do assert(db:put("new" .. looks, ("v"):rep(i))) end
+        assert(db:seal())
+        if looks == 2 then assert(db:merge().records_dropped > 0) end
+        return true
+      end,
+    }
+    -- Of the second look's five writes one is left; the merge has dropped older ones, too.
+    assert.equals(4, counts.missing)
+    assert.equals(db:stats().version, counts.writes + counts.missing)
+    local played = play(name)
+    assert.equals(#db, played.description.keys)
+    assert.equals(db:stats().live_bytes, played.description.live_bytes)
+  end)
+
   it("keeps no keys and no values", function()
     assert(db:put("secret key", "secret value"))
     local name = record()

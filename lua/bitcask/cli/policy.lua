@@ -154,13 +154,13 @@ end
 
 -- ---- record ---------------------------------------------------------------------------
 
--- Looks a few times a second, as long as it is to follow.
+-- Looks often, as long as it is to follow.
 local function follower(length)
   if not length then return nil end
   local stop = os.time() + length
   return function()
     if os.time() >= stop then return false end
-    return (os.execute "sleep 0.2") == true
+    return (os.execute "sleep 0.05") == true
   end
 end
 
@@ -171,11 +171,14 @@ local function run_record(arguments, console)
   if not file then return nil, "cannot write the trace: " .. problem end
   local counts
   counts, message = recorder.record(db, file, {
-    since = arguments.since, again = follower(arguments.seconds), notice = console.say,
+    since = arguments.since, again = follower(arguments.seconds),
   })
   if not counts then return nil, message end
   console.say(("%d writes to %d keys, after version %d: %s"):format(counts.writes, counts.keys,
     counts.since, arguments.output))
+  if counts.missing > 0 then
+    console.say(("%d more are missing: merged away before they were read"):format(counts.missing))
+  end
   return true
 end
 

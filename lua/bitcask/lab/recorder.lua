@@ -43,12 +43,14 @@ local function oldest_known(db)
   return low
 end
 
--- The keys that were there before, as far as they still are.
-local function record_base(db, writer, since, time)
-  if since == 0 then return end
+-- The keys whose last write came after one version and up to another: what is left of those.
+local function record_left(db, writer, after, to, time)
+  if after == to then return end
   for key in db:keys() do
     local stat = db:stat(key)
-    if stat and stat.version <= since then writer.put(key, stat.size, time, stat.expires) end
+    if stat and after < stat.version and stat.version <= to then
+      writer.put(key, stat.size, time, stat.expires)
+    end
   end
 end
 
@@ -68,16 +70,20 @@ local function record_changes(db, writer, since, time_of)
 end
 
 -- What was written since the last look. Where a merge was faster, what it dropped is missing, and
--- what is left is recorded.
-local function follow_once(db, writer, since, notice)
+-- what is left is recorded. Beside the newest version: how many writes are missing.
+local function follow_once(db, writer, since)
   assert(db:refresh())
   local now = db:segments().now
   local function time_of() return now end
   local last, message, code = record_changes(db, writer, since, time_of)
-  if last then return last end
+  if last then return last, 0 end
   if code ~= "notfound" then return nil, message, code end
-  notice("a merge has dropped writes before they were read; they are missing in the trace")
-  return record_changes(db, writer, math.max(since, oldest_known(db)), time_of)
+  local known, before = math.max(since, oldest_known(db)), writer.writes
+  record_left(db, writer, since, known, now)
+  local missing = known - since - (writer.writes - before)
+  last, message, code = record_changes(db, writer, known, time_of)
+  if not last then return nil, message, code end
+  return last, missing
 end
 
 --- Record a store.
@@ -85,23 +91,24 @@ end
 ---@param file file* to write the trace to
 ---@param given? table `since`: record the writes after this version, as far back as the files tell
 --- when left out; `again`: function that waits a while and tells whether to look again for new
---- writes; `notice`: function(text), told what is missing
----@return table|nil counts `writes`, `keys`, `since`
+--- writes
+---@return table|nil counts `writes`, `keys`, `since`, `missing` (writes that a merge has dropped
+--- between two looks)
 ---@return string? message
 ---@return string? code
 function recorder.record(db, file, given)
   given = given or {}
-  local notice = given.notice or function() end
-  local writer = traces.writer(file)
+  local writer, missing = traces.writer(file), 0
   local since = given.since or oldest_known(db)
   local time_of = times_of(assert(db:segments()))
-  record_base(db, writer, since, time_of(since + 1))
-  local last, message, code = record_changes(db, writer, since, time_of)
+  record_left(db, writer, 0, since, time_of(since + 1))
+  local last, problem, code = record_changes(db, writer, since, time_of)
   while last and given.again and given.again() do
-    last, message, code = follow_once(db, writer, last, notice)
+    last, problem, code = follow_once(db, writer, last)
+    if last then missing = missing + problem end
   end
-  if not last then return nil, message, code end
-  return { writes = writer.writes, keys = writer.keys, since = since }
+  if not last then return nil, problem, code end
+  return { writes = writer.writes, keys = writer.keys, since = since, missing = missing }
 end
 
 return recorder
