@@ -1,6 +1,7 @@
 -- The worked examples of docs/policies.md keep what their comments say.
 
 local policy = require "bitcask.policy"
+local scratch = require "spec.support.scratch"
 
 local function example(name)
   local loaded = dofile("examples/policies/" .. name .. ".lua")
@@ -14,6 +15,8 @@ local function judged(name)
 end
 
 describe("the example of", function()
+  after_each(scratch.clean)
+
   it("a cache copies next to nothing, and bounds the disk all the same", function()
     local own, usual = judged "cache"
     assert.is_true(own.write_amplification < 1.01)
@@ -41,6 +44,17 @@ describe("the example of", function()
     assert(pipe:close(), output)
     local _, rows = output:gsub("\n| [^|]+ | %d[^\n]+ |", "")
     assert.equals(2 * 11, rows)
+  end)
+
+  it("what real stores take on disk is in docs/policies.md, and measured again", function()
+    local directory = scratch.path()
+    local pipe = assert(io.popen(("lua5.4 bench/policy_disk.lua 300 1500 '%s' 2>&1")
+      :format(directory)))
+    local output = pipe:read "a"
+    assert(pipe:close(), output)
+    local _, rows = output:gsub("\n| [^|]+MiB | %d[^\n]+ |", "")
+    assert.equals(4, rows, output)
+    assert.is_nil(io.open(directory, "r"), "it leaves something behind")
   end)
 
   it("all of them, with real stores, comes through", function()
