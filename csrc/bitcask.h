@@ -406,6 +406,10 @@ BITCASK_API void bitcask_segments_free(struct bitcask_segment *segments);
 /* Bytes at which the active segment is sealed; 0 when the handle cannot be used. */
 BITCASK_API uint64_t bitcask_segment_size(struct bitcask *db);
 
+/* The time by which keys expire and segments are sealed, milliseconds since 1970: that of the
+ * store's disk; 0 when the handle cannot be used. */
+BITCASK_API uint64_t bitcask_now_ms(struct bitcask *db);
+
 /* From now on seal the active segment at so many bytes already, where that is less than
  * bitcask_segment_size; 0: no sooner than that. For policies: small stores are merged with less
  * room, and less copying, in small segments. */

@@ -110,6 +110,13 @@ static void push_segment(lua_State *L, const struct bitcask_segment *segment) {
   lua_result_set_boolean(L, "active", segment->active);
 }
 
+/* (store) -> seconds since 1970, by the clock of its disk */
+static int whole_now(lua_State *L) {
+  struct lua_cask *cask = lua_cask_self(L);
+  lua_pushnumber(L, (lua_Number)bitcask_now_ms(cask->db) / 1000);
+  return lua_cask_results(L, cask, 1);
+}
+
 /* (store) -> bytes at which its segments are sealed */
 static int whole_segment_size(lua_State *L) {
   struct lua_cask *cask = lua_cask_self(L);
@@ -141,4 +148,5 @@ const luaL_Reg lua_whole_functions[] = {
     {"checkpoint", whole_checkpoint},
     {"seal", whole_seal},   {"stats", whole_stats},     {"segments", whole_segments},
     {"segment_size", whole_segment_size},
+    {"now", whole_now},
     {NULL, NULL}};

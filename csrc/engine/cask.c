@@ -273,6 +273,14 @@ uint64_t bitcask_segment_size(struct bitcask *db) {
   return size;
 }
 
+uint64_t bitcask_now_ms(struct bitcask *db) {
+  struct engine *engine = NULL;
+  if (enter(db, &engine) != BITCASK_OK) return 0;
+  uint64_t now = engine->disk->ops->now_ms(engine->disk);
+  leave(db, engine);
+  return now;
+}
+
 enum bitcask_status bitcask_seal_at(struct bitcask *db, uint64_t size) {
   struct engine *engine = NULL;
   TRY(enter(db, &engine));

@@ -272,7 +272,7 @@ function store:segments()
   if not all then return nil, message, code end
   local description = {
     segments = {}, bytes = 0, live_bytes = 0, dead_bytes = 0,
-    keys = cask.count(self), now = core.now(), segment_size = cask.segment_size(self),
+    keys = cask.count(self), now = cask.now(self), segment_size = cask.segment_size(self),
   }
   for _, segment in ipairs(all) do
     if segment.active then

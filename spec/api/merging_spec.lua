@@ -798,6 +798,17 @@ describe("the description of a store", function()
     end
   end)
 
+  it("tells the time of the store's disk, by which segments are sealed and keys expire", function()
+    local disk = bitcask.sim.disk { seed = 1 }
+    local simulated <close> = assert(bitcask.open("store", { disk = disk, policy = false }))
+    local before = simulated:segments().now
+    disk:advance(3600)
+    assert.equals(before + 3600, simulated:segments().now)
+    assert(simulated:put("a", "1"))
+    assert(simulated:seal())
+    assert.equals(before + 3600, simulated:segments().segments[1].sealed)
+  end)
+
   it("tells which segments readers hold", function()
     for i = 1, 20 do
       assert(db:put("k" .. i, ("v"):rep(100)))
