@@ -35,7 +35,7 @@ function accounting.new(given)
     expiries = expiries.new(),
     keys = 0, bytes = 0, live_bytes = 0,
     user_bytes = 0, merge_bytes = 0, merges = 0,
-    died = 0, -- bytes, ever
+    is_due = false, died = 0, -- a policy is worth asking; bytes since it was so last
     peak_bytes = 0, -- inputs and outputs of merges together
   }, accounting)
 end
@@ -50,6 +50,17 @@ local function new_segment(self)
   }
   self.next_id = self.next_id + 1
   return segment
+end
+
+-- The active segment grows by so many bytes at least until a policy is worth asking.
+local growth_least <const> = 1 << 20
+
+local function growth(self)
+  return math.max(growth_least, self.segment_size // 16)
+end
+
+local function leave_note(self)
+  self.is_due, self.died = true, 0
 end
 
 -- Put among the sealed ones where its newest version belongs.
@@ -89,6 +100,7 @@ function accounting:seal()
   if not active or active.records == 0 then return false end
   add_sealed(self, active)
   self.active = nil
+  leave_note(self)
   return true
 end
 
@@ -103,8 +115,17 @@ local function make_room(self, size)
   if active and active.length + size > self.seal_size then
     is_sealed = self:seal()
   end
-  if not self.active then self.active = new_segment(self) end
+  if not self.active then
+    self.active = new_segment(self)
+    self.active.asked_at = growth(self)
+  end
   return self.active, is_sealed
+end
+
+local function note_growth(self, active)
+  if active.length < active.asked_at then return end
+  active.asked_at = active.length + growth(self)
+  leave_note(self)
 end
 
 -- The record that the key has is no longer live.
@@ -114,6 +135,7 @@ local function bury(self, key)
   segment.live_records = segment.live_records - 1
   self.live_bytes = self.live_bytes - size
   self.died = self.died + size
+  if self.died >= self.segment_size // 4 then leave_note(self) end
   return segment, size
 end
 
@@ -126,9 +148,10 @@ function accounting:put(key, size, expires)
   local active, is_sealed = make_room(self, size)
   local version = self.version + 1
   self.version = version
-  if self.version_of[key] then bury(self, key) else self.keys = self.keys + 1 end
   local code = key << 2 | (expires and EXPIRING or PUT)
   append(active, code, version, size)
+  note_growth(self, active)
+  if self.version_of[key] then bury(self, key) else self.keys = self.keys + 1 end
   count_put(active, code, version)
   active.live_bytes = active.live_bytes + size
   active.live_records = active.live_records + 1
@@ -155,9 +178,10 @@ function accounting:delete(key)
   local active, is_sealed = make_room(self, size)
   local version = self.version + 1
   self.version = version
+  append(active, key << 2 | TOMBSTONE, version, size)
+  note_growth(self, active)
   bury(self, key)
   forget(self, key)
-  append(active, key << 2 | TOMBSTONE, version, size)
   count_tombstone(active, size)
   self.bytes = self.bytes + size
   self.user_bytes = self.user_bytes + size

@@ -1,9 +1,9 @@
 --- Playing a workload against the accounting of a store, with a policy in charge of its merges.
 --
 -- The policy is asked when an open store would ask it: when a segment was sealed, when a quarter of
--- a segment's size has died or a sixteenth was written, and after a merge that did anything. What
--- it plans is merged at once, while a store takes its time, and is written to meanwhile. Nothing
--- touches a disk: bitcask.lab.accounting keeps the books by the rules of the engine, and
+-- a segment's size has died or a sixteenth was written, and after a merge that did anything. A merge
+-- takes no time, while in a store it does, and the store is written to meanwhile. Nothing touches a
+-- disk: bitcask.lab.accounting keeps the books by the rules of the engine, and
 -- spec/lab/agreement_spec.lua holds the two against each other.
 
 local accounting = require "bitcask.lab.accounting"
@@ -18,9 +18,6 @@ local samples_wanted = 1000
 
 -- A policy that was asked and gives no answer within so many instructions never will.
 local instructions_max, instructions_step = 10000000, 100000
-
--- A policy is asked, too, when a sixteenth of a segment, but no less than this, was written.
-local growth_least <const> = 1 << 20
 
 -- Begin measuring: what was before does not count.
 local function begin_measuring(run)
@@ -48,18 +45,19 @@ local function take_sample(run, i)
   run.sampled = run.sampled + 1
 end
 
-local function merge_all(run, plan, i)
-  local store = run.store
+-- The merges of a plan that is under way, up to the one with this number.
+local function merge_up_to(run, plan, last, i)
+  local store, merges = run.store, run.store.merges
   store.peak_bytes = math.max(store.peak_bytes, store.bytes)
-  local merges = store.merges
-  for _, ids in ipairs(plan.lists or {}) do
-    local report = #ids > 0 and store:merge(ids)
-    if report and report.segments_in > 0 then
+  for at = plan.at, last do
+    local report = store:merge(plan.queue[at])
+    if report.segments_in > 0 then
       report.writes, report.time, report.reason = i, store.now, plan.reason
       table.insert(run.log, report)
     end
   end
-  return store.merges > merges
+  plan.at = last + 1
+  plan.is_useful = plan.is_useful or store.merges > merges
 end
 
 -- Ask within a budget of instructions, so that a policy that loops is an error and no silence.
@@ -79,9 +77,12 @@ end
 
 -- A policy's plan of nothing in particular is nothing.
 local function check_plan(given, description)
-  if given == nil then return {} end
-  local plan = plans.check(given, options.policy_plan, 1)
+  local plan = given == nil and {} or plans.check(given, options.policy_plan, 1)
   plans.check_against(plan.lists or {}, description.segments, 1)
+  plan.queue, plan.at = {}, 1
+  for _, ids in ipairs(plan.lists or {}) do
+    if #ids > 0 then table.insert(plan.queue, ids) end
+  end
   return plan
 end
 
@@ -89,38 +90,39 @@ local function without_position(message)
   return (tostring(message):gsub("^[^:]*lua/bitcask/[^:]*:%d+: ", ""))
 end
 
--- Ask the policy, and do what it says: true if that was anything; or nil and why it failed.
-local function consult_once(run, i)
+-- Ask the policy, and begin what it says; a message where it failed.
+local function ask_and_begin(run, i)
   run.asked = run.asked + 1
   local description = run.store:description()
   local ok, plan = ask(run.policy, description)
   if ok then ok, plan = pcall(check_plan, plan, description) end
-  if not ok then return nil, "the policy failed: " .. without_position(plan) end
+  if not ok then return "the policy failed: " .. without_position(plan) end
   run.store:seal_at(plan.seal)
-  return merge_all(run, plan, i)
+  if #plan.queue == 0 then return nil end
+  merge_up_to(run, plan, 1, i)
+  run.plan = plan
 end
 
--- The same until there is nothing to do, which comes: each merge that counts leaves fewer records
--- or fewer segments. A message where it failed.
-local function consult(run, i)
-  run.died_at, run.user_bytes_at = run.store.died, run.store.user_bytes
-  local has_merged, failure
-  repeat
-    has_merged, failure = consult_once(run, i)
-  until not has_merged
-  return failure
-end
-
-local function is_worth_asking(run, is_sealed)
-  local store = run.store
-  return is_sealed or store.died - run.died_at >= store.segment_size // 4 or
-    store.user_bytes - run.user_bytes_at >= math.max(growth_least, store.segment_size // 16)
+-- What the end of each call on a store does, where merges take no time: the first merge of a plan
+-- is done when the policy was asked, the others when the end of that one is noticed, at the end of
+-- the next call; and if anything has come of it, the policy is asked again. A message where it
+-- failed.
+local function end_of_call(run, i)
+  local store, plan = run.store, run.plan
+  if plan then
+    run.plan = nil
+    merge_up_to(run, plan, #plan.queue, i)
+    store.is_due = store.is_due or plan.is_useful
+  end
+  if not store.is_due then return nil end
+  store.is_due = false
+  return ask_and_begin(run, i)
 end
 
 local function fill(run, player)
   for key = 1, player.fill do
-    local is_sealed = run.store:put(key, player.size())
-    local failure = is_worth_asking(run, is_sealed) and consult(run, 0)
+    run.store:put(key, player.size())
+    local failure = end_of_call(run, 0)
     if failure then return failure end
   end
 end
@@ -132,7 +134,8 @@ local function play(run, player, values)
   take_sample(run, 0)
   for i = 1, values.writes do
     store:advance(time(i))
-    local failure = is_worth_asking(run, step(store, i)) and consult(run, i)
+    step(store, i)
+    local failure = end_of_call(run, i)
     if failure then return failure end
     if i == values.warmup then begin_measuring(run) end
     if i % every == 0 or i == values.writes then take_sample(run, i) end
@@ -160,7 +163,7 @@ end
 
 local function new_run(policy, values, player)
   local run = {
-    policy = policy, series = {}, log = {}, asked = 0, died_at = 0, user_bytes_at = 0,
+    policy = policy, series = {}, log = {}, asked = 0,
     store = accounting.new {
       segment_size = values.segment_size, tombstone_size = player.tombstone_size,
     },
