@@ -46,6 +46,19 @@ describe("a trace", function()
     return assert(bitcask.policy.simulate(bitcask.policy.never(), workload))
   end
 
+  -- Record, and look so many times again, each time after something was done.
+  local function record_looking(times, act)
+    local look = 0
+    return record {
+      again = function()
+        look = look + 1
+        if look > times then return false end
+        act(look)
+        return true
+      end,
+    }
+  end
+
   it("of a store has all its writes, and plays to what the store is", function()
     random.begin(3)
     write(500)
@@ -79,32 +92,20 @@ describe("a trace", function()
 
   it("follows what is written meanwhile", function()
     write(10)
-    local looks = 0
-    local name, counts = record {
-      again = function()
-        looks = looks + 1
-        if looks > 3 then return false end
-        assert(db:put("new" .. looks, "value"))
-        return true
-      end,
-    }
+    local name, counts = record_looking(3, function(look)
+      assert(db:put("new" .. look, "value"))
+    end)
     assert.equals(db:stats().version, counts.writes)
     assert.equals(#db, play(name).description.keys)
   end)
 
   it("tells how many writes were merged away between two looks, and has what is left", function()
     write(10)
-    local looks = 0
-    local name, counts = record {
-      again = function()
-        looks = looks + 1
-        if looks > 3 then return false end
-        for i = 1, 5 do assert(db:put("new" .. looks, ("v"):rep(i))) end
-        assert(db:seal())
-        if looks == 2 then assert(db:merge().records_dropped > 0) end
-        return true
-      end,
-    }
+    local name, counts = record_looking(3, function(look)
+      for i = 1, 5 do assert(db:put("new" .. look, ("v"):rep(i))) end
+      assert(db:seal())
+      if look == 2 then assert(db:merge().records_dropped > 0) end
+    end)
     -- Of the second look's five writes one is left; the merge has dropped older ones, too.
     assert.equals(4, counts.missing)
     assert.equals(db:stats().version, counts.writes + counts.missing)

@@ -19,6 +19,17 @@ local header_size = 64
 
 local no_put = math.maxinteger
 
+local record_header <const>, expiry_field <const>, alignment <const> = 28, 8, 8
+
+--- Bytes of a record on disk; docs/format.md says of what.
+---@param key_size integer
+---@param value_size integer 0 for a tombstone
+---@param expires? any whether it expires
+function accounting.record_size(key_size, value_size, expires)
+  local size = record_header + (expires and expiry_field or 0) + key_size + value_size
+  return (size + alignment - 1) // alignment * alignment
+end
+
 --- An empty store.
 ---@param given table `segment_size` (bytes), `tombstone_size` (function(key) -> bytes),
 --- `now` (seconds)

@@ -9,6 +9,8 @@
 --
 -- Keys are numbered in the order in which they first appear; seconds count from the first line.
 
+local record_size = require("bitcask.lab.accounting").record_size
+
 local trace = {}
 
 local header = "bitcask-trace 1"
@@ -18,11 +20,6 @@ local traces = setmetatable({}, { __mode = "k" })
 --- Whether a value is a trace that was read.
 function trace.is_trace(value)
   return traces[value] == true
-end
-
--- docs/format.md: 28 bytes, 8 more when it expires, key and value, filled to a multiple of 8.
-local function record_size(key_size, value_size, expires)
-  return (28 + (expires and 8 or 0) + key_size + value_size + 7) // 8 * 8
 end
 
 local function new()

@@ -11,23 +11,15 @@
 --
 -- The other fields, with their defaults, are in workload.options.
 
+local accounting = require "bitcask.lab.accounting"
 local chance = require "bitcask.lab.chance"
 local options = require "bitcask.options"
 local settings = require "bitcask.policy.settings"
 local traces = require "bitcask.lab.trace"
 
+local record_size = accounting.record_size
+
 local workload = {}
-
-local record_header, expiry_field, alignment = 28, 8, 8
-
---- Bytes of a record on disk; docs/format.md says of what.
----@param key_size integer
----@param value_size integer 0 for a tombstone
----@param expires? any whether it expires
-function workload.record_size(key_size, value_size, expires)
-  local size = record_header + (expires and expiry_field or 0) + key_size + value_size
-  return (size + alignment - 1) // alignment * alignment
-end
 
 local function value_size(value)
   local least, most = value, value
@@ -199,7 +191,7 @@ end
 local function data_size(values)
   local size = values.value_size
   local ttl = values.kind == "expiring" or values.kind == "series"
-  local record = workload.record_size(values.key_size, (size[1] + size[2]) // 2, ttl)
+  local record = record_size(values.key_size, (size[1] + size[2]) // 2, ttl)
   return values.kind == "trace" and values.trace.live_bytes or values.keys * record
 end
 
@@ -233,14 +225,14 @@ end
 
 local function sizer(values)
   local least, most = values.value_size[1], values.value_size[2]
-  local fixed = workload.record_size(values.key_size, least)
-  local fixed_expiring = workload.record_size(values.key_size, least, true)
+  local fixed = record_size(values.key_size, least)
+  local fixed_expiring = record_size(values.key_size, least, true)
   if least == most then
     return function(expires) return expires and fixed_expiring or fixed end
   end
   local even = chance.even(values.seed + 1)
   return function(expires)
-    return workload.record_size(values.key_size, least - 1 + even(most - least + 1), expires)
+    return record_size(values.key_size, least - 1 + even(most - least + 1), expires)
   end
 end
 
@@ -252,7 +244,7 @@ end
 function workload.player(values)
   local player = { fill = is_filled[values.kind] and values.keys or 0, size = sizer(values) }
   player.step = kinds[values.kind](values, player)
-  local tombstone = workload.record_size(values.key_size, 0)
+  local tombstone = record_size(values.key_size, 0)
   local trace, rate = values.trace, values.rate
   if values.kind == "trace" then
     function player.tombstone_size(key) return trace.tombstone_sizes[key] end

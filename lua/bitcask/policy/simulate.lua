@@ -1,8 +1,8 @@
 --- Playing a workload against the accounting of a store, with a policy in charge of its merges.
 --
 -- The policy is asked when an open store would ask it: when a segment was sealed, when a quarter of
--- a segment's size has died or a sixteenth was written, and after a merge that did anything. A merge
--- takes no time, while in a store it does, and the store is written to meanwhile. Nothing touches a
+-- a segment's size has died or a sixteenth was written, and after a merge that did anything. Merges
+-- take no time, while in a store they do, and the store is written to meanwhile. Nothing touches a
 -- disk: bitcask.lab.accounting keeps the books by the rules of the engine, and
 -- spec/lab/agreement_spec.lua holds the two against each other.
 
