@@ -42,6 +42,9 @@ struct disk_file_ops {
   enum bitcask_status (*read_at)(struct disk_file *file, uint64_t offset, void *into,
                                  size_t size, size_t *got);
   enum bitcask_status (*sync)(struct disk_file *file);
+  /* Begin to write down what was appended, without waiting; a sync that follows has less to
+   * do. It proves nothing: what went wrong is the sync's to tell. */
+  void (*start_sync)(struct disk_file *file);
   /* No more appends will come: give back what was allocated ahead. Not durable by itself. */
   enum bitcask_status (*finish)(struct disk_file *file);
   /* Neither an append nor a sync will come: let go of what only they need. */

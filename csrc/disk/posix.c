@@ -325,6 +325,11 @@ static enum bitcask_status file_sync(struct disk_file *base) {
   return BITCASK_OK;
 }
 
+static void file_start_sync(struct disk_file *base) {
+  struct posix_file *file = (struct posix_file *)base;
+  sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 static enum bitcask_status file_finish(struct disk_file *base) {
   struct posix_file *file = (struct posix_file *)base;
   uint64_t size = disk_file_size(base);
@@ -379,6 +384,7 @@ static const struct disk_file_ops file_ops = {
     .append = file_append,
     .read_at = file_read_at,
     .sync = file_sync,
+    .start_sync = file_start_sync,
     .finish = file_finish,
     .freeze = file_freeze,
     .forget = file_forget,

@@ -125,6 +125,8 @@ static enum bitcask_status file_sync(struct disk_file *base) {
   return sim_finish(&operation, change_file(file, kind, 0, 0, NULL));
 }
 
+static void file_start_sync(struct disk_file *base) { (void)base; }
+
 static enum bitcask_status file_finish(struct disk_file *base) {
   struct sim_file *file = (struct sim_file *)base;
   struct sim_operation operation = sim_begin(file->sim, SIM_OP_FINISH, file->name);
@@ -163,6 +165,7 @@ static const struct disk_file_ops file_ops = {
     .append = file_append,
     .read_at = file_read_at,
     .sync = file_sync,
+    .start_sync = file_start_sync,
     .finish = file_finish,
     .freeze = file_freeze,
     .forget = file_forget,

@@ -469,7 +469,7 @@ static enum bitcask_status copy_next(struct bitcask_merge *merge) {
   }
   enum segment_scan_kind kind = SEGMENT_SCAN_END;
   TRY(segment_scan_next(&merge->scan, &kind));
-  atomic_fetch_add_explicit(&merge->bytes_done, merge->scan.size, memory_order_relaxed);
+  engine_add(&merge->bytes_done, merge->scan.size);
   merge->report.bytes_read += merge->scan.size;
   if (kind == SEGMENT_SCAN_END) return end_input(merge);
   if (kind != SEGMENT_SCAN_RECORD) return leave_out_damaged(merge);

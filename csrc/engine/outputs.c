@@ -1,10 +1,13 @@
 #include "engine/outputs.h"
 
 #include "base/mutant.h"
+#include "engine/worker.h"
 #include "store/hint_file.h"
 
-/* Written by one call: no page fault, no mapping that other threads use. */
-enum { WRITE_SIZE = 1 << 20 };
+enum {
+  WRITE_SIZE = 1 << 20, /* written by one call: no page fault, no mapping that others use */
+  START_SIZE = 4 << 20  /* the disk is put to work at each so many bytes, not at the end alone */
+};
 
 static struct output *current(struct outputs *outputs) {
   return outputs->count > 0 ? &outputs->items[outputs->count - 1] : NULL;
@@ -13,8 +16,12 @@ static struct output *current(struct outputs *outputs) {
 /* What was copied to the current output and stands in the buffer yet. */
 static enum bitcask_status write_out(struct outputs *outputs) {
   bitcask_bytes records = bytes_of(outputs->buffer.data, outputs->buffer.size);
-  if (records.size > 0) TRY(segment_append_encoded(current(outputs)->segment, records));
+  if (records.size == 0) return BITCASK_OK;
+  struct disk_file *file = current(outputs)->segment->file;
+  uint64_t before = disk_file_size(file);
+  TRY(segment_append_encoded(current(outputs)->segment, records));
   outputs->buffer.size = 0;
+  if (before / START_SIZE != disk_file_size(file) / START_SIZE) file->ops->start_sync(file);
   return BITCASK_OK;
 }
 
@@ -75,10 +82,6 @@ static enum bitcask_status finish_one(struct engine *engine, struct output *outp
   segment->facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
   segment->is_sealed = true;
   segment->file->ops->freeze(segment->file);
-  /* Only a help at the next open; without it the segment itself is read. */
-  hint_file_write_entries(engine->disk, engine->directory, engine->manifest.store,
-                          &segment->facts, bytes_of(output->hint.data, output->hint.size));
-  bitcask_buffer_release(&output->hint);
   return BITCASK_OK;
 }
 
@@ -92,8 +95,39 @@ enum bitcask_status outputs_finish(struct outputs *outputs) {
   return status == BITCASK_OK ? status : engine_stop(engine, status);
 }
 
+static void write_hint(void *owner, void *context) {
+  struct engine *engine = owner;
+  struct output *output = context;
+  struct segment *segment = output->segment;
+  bool is_wanted = !atomic_load(&segment->is_obsolete) && !atomic_load(&engine->is_short_of_space);
+  /* Only a help at the next open; without it the segment itself is read. */
+  if (is_wanted)
+    hint_file_write_entries(engine->disk, engine->directory, engine->manifest.store,
+                            &segment->facts, bytes_of(output->hint.data, output->hint.size));
+  bitcask_buffer_release(&output->hint);
+  segment_unref(segment);
+}
+
+static void write_hint_and_free(void *owner, void *context) {
+  write_hint(owner, context);
+  memory_free(context);
+}
+
+/* The merge need not wait for it, nor those who wait for the merge. */
+static void write_hint_later(struct engine *engine, struct output *output) {
+  struct output *later = engine->worker == NULL ? NULL : memory_new(sizeof *later);
+  segment_ref(output->segment);
+  if (later != NULL) {
+    *later = *output;
+    if (worker_add(engine->worker, write_hint_and_free, later)) return;
+    memory_free(later);
+  }
+  write_hint(engine, output);
+}
+
 void outputs_adopt(struct outputs *outputs) {
   struct engine *engine = outputs->engine;
+  for (size_t i = 0; i < outputs->count; i++) write_hint_later(engine, &outputs->items[i]);
   mutex_lock(&engine->set_lock);
   for (size_t i = 0; i < outputs->count; i++) {
     outputs->items[i].segment->obsolete_count = &engine->obsolete_count;

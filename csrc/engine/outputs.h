@@ -26,10 +26,11 @@ struct outputs {
 enum bitcask_status outputs_append(struct outputs *outputs, const struct record *record,
                                    struct segment **into, uint64_t *offset);
 
-/* Make them durable, names and all, and write their hint files. */
+/* Make them durable, names and all. */
 enum bitcask_status outputs_finish(struct outputs *outputs);
 
-/* They belong to the store from now on; their places in its list were promised. */
+/* They belong to the store from now on; their places in its list were promised. Their hint files
+ * are written in the background, where there is one. */
 void outputs_adopt(struct outputs *outputs);
 
 /* Undo them. */
