@@ -329,19 +329,6 @@ static bool is_still_live(const struct bitcask_merge *merge, const struct move *
   }
 }
 
-static enum bitcask_status handle_put(struct bitcask_merge *merge) {
-  const struct input *input = &merge->inputs[merge->current_input];
-  bool is_last = merge->next_move == input->moves.end;
-  struct move *move = is_last ? NULL : &merge->moves.items[merge->next_move];
-  if (move == NULL || place_offset(move->from) != merge->scan.offset) {
-    drop_record(merge, &merge->report.records_dropped);
-    return leave_tombstone(merge);
-  }
-  /* What was written again since the plan is copied in vain, and asked about by nobody. */
-  merge->is_asking = merge->asks && is_still_live(merge, move);
-  return merge->is_asking ? BITCASK_OK : copy_record(merge, move);
-}
-
 /* ---- Copy: what a filter says ---- */
 
 /* The record is not copied: what takes its place is written before the merge is committed. */
@@ -396,6 +383,21 @@ static enum bitcask_status leave_out_damaged(struct bitcask_merge *merge) {
   return BITCASK_OK;
 }
 
+static enum bitcask_status handle_put(struct bitcask_merge *merge) {
+  const struct input *input = &merge->inputs[merge->current_input];
+  bool is_last = merge->next_move == input->moves.end;
+  struct move *move = is_last ? NULL : &merge->moves.items[merge->next_move];
+  if (move == NULL || place_offset(move->from) != merge->scan.offset) {
+    drop_record(merge, &merge->report.records_dropped);
+    return leave_tombstone(merge);
+  }
+  /* The value of one that is dead is nobody's concern. */
+  if (!record_value_is_intact(&merge->scan.record)) return leave_out_damaged(merge);
+  /* What was written again since the plan is copied in vain, and asked about by nobody. */
+  merge->is_asking = merge->asks && is_still_live(merge, move);
+  return merge->is_asking ? BITCASK_OK : copy_record(merge, move);
+}
+
 static int compare_live_bytes(const void *left, const void *right) {
   uint64_t a = atomic_load(&((const struct input *)left)->segment->live_bytes);
   uint64_t b = atomic_load(&((const struct input *)right)->segment->live_bytes);
@@ -424,7 +426,7 @@ static bool make_do(struct bitcask_merge *merge) {
 
 static void begin_input(struct bitcask_merge *merge) {
   struct input *input = &merge->inputs[merge->current_input];
-  segment_scan_init(&merge->scan, input->segment, input->segment->facts.length, true);
+  segment_scan_init(&merge->scan, input->segment, input->segment->facts.length, false);
   merge->is_scanning = true;
   merge->next_move = input->moves.first;
 }

@@ -125,6 +125,19 @@ describe("a damaged record", function()
     end
   end)
 
+  it("goes with a merge once its key is written anew, if only its value is damaged", function()
+    assert(db:put("k3", "mended"))
+    assert(db:seal() ~= nil)
+    local report = assert(db:merge())
+    assert.equals(0, report.segments_damaged)
+    assert.same({}, events)
+    for _, name in ipairs(scratch.files(path, "seg$")) do assert.is_not_equal(file, name) end
+    assert.equals("mended", (db:get "k3"))
+    for i = 1, 20 do
+      if i ~= 3 then assert.equals(value_of(i), (db:get("k" .. i))) end
+    end
+  end)
+
   it("is counted", function()
     local before = db:stats().corruptions
     db:get "k3"
