@@ -4,44 +4,15 @@
 -- An option is `{default =, unit =, check =, sentence =}`. `check(value)` returns the value
 -- as it is used, or nil and what the option should have been.
 
+local checks = require "bitcask.checks"
 local core = require "bitcask.core"
 
 local options = {}
 
 local limits = core.limits
 
-local function boolean(value)
-  if type(value) ~= "boolean" then return nil, "true or false" end
-  return value
-end
-
-local function callable(value)
-  if type(value) ~= "function" then return nil, "a function" end
-  return value
-end
-
-local function text(value)
-  if type(value) ~= "string" then return nil, "a string" end
-  return value
-end
-
--- A float with an integer's value, like 1e9, is that integer.
-local function integer_between(least, most)
-  local wanted = ("an integer from %d to %d"):format(least, most)
-  return function(value)
-    local integer = type(value) == "number" and math.tointeger(value)
-    if not integer or integer < least or integer > most then return nil, wanted end
-    return integer
-  end
-end
-
-local function one_of(...)
-  local words, quoted = {}, {}
-  for i, word in ipairs { ... } do
-    words[word], quoted[i] = true, ('"%s"'):format(word)
-  end
-  return words, table.concat(quoted, ", ")
-end
+local boolean, callable, text = checks.boolean, checks.callable, checks.text
+local integer_between, one_of = checks.integer_between, checks.words
 
 local function is_positive(value)
   return type(value) == "number" and value > 0 and value < math.huge

@@ -22,6 +22,7 @@
 -- Set that in the environment of the same program, and only that state of only that story is
 -- looked at. docs/scenarios.md is the tutorial.
 
+local checks = require "bitcask.checks"
 local faults = require "bitcask.scenario.faults"
 local options = require "bitcask.options"
 local power = require "bitcask.scenario.power"
@@ -29,28 +30,12 @@ local sim = require "bitcask.sim"
 
 local scenario = {}
 
-local function whole(least)
-  return function(value)
-    local integer = type(value) == "number" and math.tointeger(value)
-    if not integer or integer < least then
-      return nil, ("a whole number, %d or more"):format(least)
-    end
-    return integer
-  end
-end
-
-local function of_type(name, article)
-  return function(value)
-    if type(value) ~= name then return nil, article .. " " .. name end
-    return value
-  end
-end
-
-local a_function, a_table = of_type("function", "a"), of_type("table", "a")
+local whole = checks.whole
+local a_function, a_table = checks.callable, checks.table
 
 --- What a story is made of.
 scenario.story = {
-  name = { check = of_type("string", "a"), sentence = "what it is called in reports" },
+  name = { check = checks.text, sentence = "what it is called in reports" },
   options = {
     default = {},
     check = a_table,
@@ -61,7 +46,7 @@ scenario.story = {
   doing = { check = a_function, sentence = "function(db): the story that is cut" },
   from_nothing = {
     default = false,
-    check = of_type("boolean", "a"),
+    check = checks.boolean,
     sentence = "the making of the store is part of the story",
   },
   expect = {

@@ -17,40 +17,13 @@
 -- it does inside the calls that cause it. The clock stands still until `disk:advance` moves
 -- it, and random bytes follow from the seed, so that the same program does the same again.
 
+local checks = require "bitcask.checks"
 local core = require "bitcask.core"
 local options = require "bitcask.options"
 
 local sim = {}
 
-local function whole_number(least, wanted)
-  return function(value)
-    local integer = type(value) == "number" and math.tointeger(value)
-    if not integer or integer < least then return nil, wanted end
-    return integer
-  end
-end
-
-local function boolean(value)
-  if type(value) ~= "boolean" then return nil, "true or false" end
-  return value
-end
-
-local function text(value)
-  if type(value) ~= "string" then return nil, "a string" end
-  return value
-end
-
-local function word_of(...)
-  local words, quoted = {}, {}
-  for i, word in ipairs { ... } do
-    words[word], quoted[i] = true, ('"%s"'):format(word)
-  end
-  local wanted = table.concat(quoted, ", ")
-  return function(value)
-    if not words[value] then return nil, wanted end
-    return value
-  end
-end
+local boolean, text, word_of = checks.boolean, checks.text, checks.word_of
 
 -- How often a fault happens; for ever is -1 in C.
 local function times(value)
@@ -60,9 +33,7 @@ local function times(value)
   return integer
 end
 
-local any_integer = whole_number(math.mininteger, "a whole number")
-local at_least_0 = whole_number(0, "a whole number, 0 or more")
-local at_least_1 = whole_number(1, "a whole number above 0")
+local any_integer, at_least_0, at_least_1 = checks.whole(), checks.whole(0), checks.whole(1)
 
 --- The options of sim.disk.
 sim.disk_options = {
