@@ -78,7 +78,8 @@ scenario.story = {
     default = 1,
     unit = "bytes",
     check = whole(1),
-    sentence = "how far apart the bytes are at which a dying process leaves a write",
+    sentence = "how far apart the bytes are at which a dying process leaves a write; "
+      .. "further behind the first 1024",
   },
   seed = { default = 1, check = whole(0), sentence = "what is drawn where not all is tried" },
   failures = { default = 1, check = whole(1), sentence = "how many failures are enough" },

@@ -127,6 +127,21 @@ describe("a story", function()
     assert.is_true(explore(nil, { torn_stride = 10 }).kills < explore().kills / 2)
   end)
 
+  it("dies at each byte of small writes, and here and there in large ones", function()
+    local function kills_of(size)
+      return explore(nil, {
+        given = function() end,
+        doing = function(db) assert(db:put("k", ("v"):rep(size - 13))) end,
+        states = 1, depth = 1,
+      }).kills
+    end
+    local few = kills_of(100)
+    local more = kills_of(1000) - few -- what is cut before a zero is as if it were not cut
+    assert.is_true(more >= 895 and more <= 905, more)
+    assert.is_true(kills_of(20000) > few + 1000)
+    assert.is_true(kills_of(20000) < few + 1300)
+  end)
+
   it("may begin with the making of the store", function()
     local report = explore(nil, { from_nothing = true })
     assert.same({}, report.failures)

@@ -163,6 +163,10 @@ function exploration:power_cuts(replay, position)
   return true
 end
 
+-- How many bytes of a write are there at the next death in it. All of them in turn where headers
+-- and small records are; in what is large, the further in, the further apart.
+local function next_torn(torn, stride) return torn + math.max(stride, torn // 1024 * 16) end
+
 function exploration:deaths(replay, position)
   local torn = 0
   local dead = replay:kill(0)
@@ -173,7 +177,7 @@ function exploration:deaths(replay, position)
       local name = ("%d:kill%s"):format(position, torn > 0 and torn or "")
       if not self:examine(dead, name, allowed) then return false end
     end
-    torn = torn + self.case.torn_stride
+    torn = next_torn(torn, self.case.torn_stride)
     dead = replay:kill(torn)
   end
   return true
