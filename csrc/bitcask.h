@@ -439,6 +439,7 @@ BITCASK_API enum bitcask_status bitcask_seal_at(struct bitcask *db, uint64_t siz
   X(merge_bytes_read, "bytes read by merges")                                           \
   X(merge_bytes_written, "bytes written by merges")                                     \
   X(corruptions, "damaged records met")                                                 \
+  X(failures, "failures in the background, of a policy too: each an event \"error\"")    \
   X(stopped, "1 when a failed write or flush stopped the store")
 
 struct bitcask_stats {

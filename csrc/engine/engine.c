@@ -262,6 +262,7 @@ void engine_report_damage(struct engine *engine, uint64_t segment_id, uint64_t o
 void engine_report_failure(struct engine *engine, enum bitcask_status status) {
   struct bitcask_event event = {.kind = BITCASK_EVENT_ERROR, .status = status};
   snprintf(event.message, sizeof event.message, "%.250s", bitcask_error_text());
+  atomic_fetch_add(&engine->counters.failures, 1);
   engine_report(engine, &event);
 }
 

@@ -58,7 +58,7 @@ struct pending_write {
 
 struct engine_counters {
   atomic_uint_least64_t gets, puts, deletes, merges, syncs, bytes_written, merge_bytes_read,
-      merge_bytes_written, corruptions;
+      merge_bytes_written, corruptions, failures;
 };
 
 struct engine {

@@ -61,6 +61,7 @@ static void add_counters(struct engine *engine, struct bitcask_stats *out) {
   out->merge_bytes_read = atomic_load(&counters->merge_bytes_read);
   out->merge_bytes_written = atomic_load(&counters->merge_bytes_written);
   out->corruptions = atomic_load(&counters->corruptions);
+  out->failures = atomic_load(&counters->failures);
 }
 
 enum bitcask_status stats_of(struct engine *engine, struct bitcask_stats *out) {

@@ -305,6 +305,7 @@ describe("the option policy", function()
     local errors = of_kind "error"
     assert.is_true(#errors >= 1, "it was not told")
     assert.equals("policy", errors[1].code)
+    assert.equals(#errors, db:stats().failures)
     assert.matches(message, errors[1].message)
     assert.equals(0, db:stats().merges)
     contents.check(db, expected)
