@@ -23,7 +23,7 @@ describe("a story", function()
     end
     assert.matches("'colour'", with { colour = "red" })
     assert.matches("'doing'.*a function", with { doing = "putting" })
-    assert.matches("'states'.*whole number, 1 or more", with { states = 0 })
+    assert.matches("'states'.*whole number above 0", with { states = 0 })
     assert.matches("'depth'", with { depth = 1.5 })
     assert.matches("'from_nothing'.*boolean", with { from_nothing = "yes" })
     assert.matches("'options'.*a table", with { options = 3 })
