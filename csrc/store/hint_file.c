@@ -24,6 +24,7 @@ static enum bitcask_status collect(struct segment *segment, struct bitcask_buffe
   enum bitcask_status status;
   while ((status = segment_scan_next(&scan, &kind)) == BITCASK_OK && kind == SEGMENT_SCAN_RECORD) {
     segment_count_record(&seen, &scan.record);
+    if (seen.records > segment->facts.records) break;
     status = entry_of_scan(&scan, body);
     if (status != BITCASK_OK) break;
   }
@@ -35,14 +36,24 @@ static enum bitcask_status collect(struct segment *segment, struct bitcask_buffe
   return status;
 }
 
+/* Pages of its own, given back when it is written: what malloc once had for such a buffer, it
+ * would keep. Large enough for every entry, so that it never grows. */
+static enum bitcask_status reserve_body(const struct segment *segment, struct bitcask_buffer *body) {
+  size_t most = (size_t)(segment->facts.length + segment->facts.records * HINT_ENTRY_FIXED_SIZE);
+  body->data = memory_sparse(most, 1);
+  body->capacity = body->data != NULL ? most : 0;
+  return body->data != NULL ? BITCASK_OK : BITCASK_NOMEMORY;
+}
+
 enum bitcask_status hint_file_write(struct disk *disk, struct segment *segment,
                                     store_identity store) {
   struct bitcask_buffer body = {0};
+  TRY(reserve_body(segment, &body));
   enum bitcask_status status = collect(segment, &body);
   if (status == BITCASK_OK)
     status = hint_file_write_entries(disk, segment->directory, store, &segment->facts,
                                      bytes_of(body.data, body.size));
-  bitcask_buffer_release(&body);
+  memory_sparse_free(body.data, body.capacity, 1);
   return status;
 }
 
