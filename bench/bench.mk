@@ -29,7 +29,7 @@ $(call bench_try,bdb,$(CC),c,db.h,-ldb)
 $(call bench_try,gdbm,$(CC),c,gdbm.h,-lgdbm)
 $(call bench_try,sqlite,$(CC),c,sqlite3.h,-lsqlite3)
 ifeq ($(filter bitcask,$(BENCH_WITHOUT)),)
-BENCH_SOURCES += driver_bitcask
+BENCH_SOURCES += driver_bitcask cleaning
 BENCH_FLAGS   += -DBENCH_bitcask
 BENCH_ENGINE  := $(B)/libbitcask.a
 endif

@@ -1,8 +1,5 @@
 /*
- * This engine, with a policy of merging of the driver's own, on a thread of its own:
- * whenever the dead bytes exceed three fifths of the live ones, merge in the background the
- * sealed segments that are dead by half or more. Segments are small beside the data, so that
- * little room is taken by what is merged and not yet removed.
+ * This engine as it comes, with the default policy on a thread of its own (see cleaning.h).
  */
 #include "driver.h"
 
@@ -12,8 +9,9 @@
 #include <unistd.h>
 
 #include "bitcask.h"
+#include "cleaning.h"
 
-enum { POLICY_INTERVAL_US = 2000, SEGMENT_SIZE = 32 << 20 };
+enum { POLICY_INTERVAL_US = 2000 };
 
 struct store {
   struct bitcask *db;
@@ -35,51 +33,12 @@ static void check(enum bitcask_status status, const char *what) {
 
 /* ---- Policy ---------------------------------------------------------------------- */
 
-static bool is_due(struct bitcask *db) {
-  struct bitcask_stats stats;
-  check(bitcask_stats(db, &stats), "stats");
-  return stats.dead_bytes > stats.live_bytes / 5 * 3;
-}
-
-/* The ids of the sealed segments that are dead by half or more, to be freed. */
-static uint64_t *choose_segments(struct bitcask *db, size_t *chosen) {
-  struct bitcask_segment *segments;
-  size_t count;
-  check(bitcask_segments(db, &segments, &count), "segments");
-  uint64_t *ids = driver_allocate((count + 1) * sizeof *ids);
-  *chosen = 0;
-  for (size_t i = 0; i < count; i++)
-    if (!segments[i].active && 2 * segments[i].dead_bytes >= segments[i].bytes)
-      ids[(*chosen)++] = segments[i].id;
-  bitcask_segments_free(segments);
-  return ids;
-}
-
-/* On the thread that calls. */
-static void run_merge(struct bitcask *db, const struct bitcask_merge_options *options) {
-  struct bitcask_merge *merge;
-  bool finished;
-  check(bitcask_merge_open(db, options, &merge), "merge open");
-  check(bitcask_merge_step(merge, 0, &finished), "merge");
-  bitcask_merge_close(merge);
-}
-
-/* Returns whether there was something to merge. */
-static bool merge_if_due(struct bitcask *db) {
-  if (!is_due(db)) return false;
-  struct bitcask_merge_options options = {0};
-  uint64_t *ids = choose_segments(db, &options.segment_count);
-  options.segments = ids;
-  if (options.segment_count > 0) run_merge(db, &options);
-  free(ids);
-  return options.segment_count > 0;
-}
-
 static void *run_policy(void *context) {
   struct store *store = context;
   while (!atomic_load(&store->stopping)) {
     atomic_store(&store->busy, true);
-    bool merged = atomic_load(&store->cleaning) && merge_if_due(store->db);
+    bool merged = false;
+    if (atomic_load(&store->cleaning)) check(cleaning_run(store->db, &merged), "clean");
     atomic_store(&store->busy, merged);
     if (!merged) usleep(POLICY_INTERVAL_US);
   }
@@ -92,7 +51,6 @@ static void *store_open(const struct driver_config *config) {
   struct store *store = driver_allocate(sizeof *store);
   struct bitcask_options options;
   bitcask_options_default(&options);
-  options.segment_size = SEGMENT_SIZE;
   if (config->sync) options.sync = BITCASK_SYNC_ALWAYS;
   check(bitcask_open(config->directory, &options, &store->db), "open");
   atomic_init(&store->cleaning, true);
@@ -178,15 +136,14 @@ static void set_cleaning(void *context, bool enabled) {
 
 static void merge(void *context) {
   struct bitcask *db = ((struct store *)context)->db;
-  struct bitcask_merge_options everything = {0};
   uint64_t segment;
   check(bitcask_seal(db, &segment), "seal");
-  run_merge(db, &everything);
+  check(cleaning_merge(db, NULL, 0), "merge");
 }
 
 const struct driver driver_bitcask = {
     .name = "bitcask",
-    .tuning = "segments of 32 MiB, merged in the background when 3/5 of what lives is dead",
+    .tuning = "as it comes, with the default policy",
     .can_sync = true,
     .open = store_open,
     .close = store_close,
