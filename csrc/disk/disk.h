@@ -143,7 +143,7 @@ void disk_file_close(struct disk_file *file);
 enum bitcask_status disk_file_view(struct disk_file *file, uint64_t offset, size_t size,
                                    struct bitcask_buffer *scratch, const uint8_t **out);
 
-enum { DISK_AHEAD_SIZE = 2 << 20 };
+enum { DISK_AHEAD_SIZE = 8 << 20 };
 
 /* Announce what is not announced yet of the bytes up to `end`, and of those behind them. */
 void disk_file_announce(struct disk_file *file, uint64_t offset, uint64_t end,
