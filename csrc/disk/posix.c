@@ -364,12 +364,10 @@ static void file_forget(struct disk_file *base, uint64_t offset, uint64_t size) 
 
 /* What is read with a descriptor the system reads ahead by itself. */
 static void file_will_read(struct disk_file *base, uint64_t offset, uint64_t size) {
-  struct posix_file *file = (struct posix_file *)base;
-  uint64_t end = disk_file_size(base);
+  uint64_t end = disk_file_size(base); /* the mapping, which may be cut meanwhile, goes that far */
   if (base->map == NULL || offset >= end) return;
   if (size < end - offset) end = offset + size;
   uint64_t from = offset & ~(uint64_t)4095;
-  if (end > file->map_size) end = file->map_size;
   if (end > from) madvise((uint8_t *)(uintptr_t)base->map + from, end - from, MADV_WILLNEED);
 }
 
