@@ -154,9 +154,14 @@ enum bitcask_status engine_take_slot(struct engine *engine, struct segment *segm
   return status;
 }
 
+void engine_clear_slot(struct engine *engine, struct segment *segment) {
+  if (segment->slot != 0) atomic_store(&engine->slots[segment->slot], NULL);
+}
+
 void engine_drop_slot(struct engine *engine, struct segment *segment) {
   if (segment->slot == 0) return;
-  atomic_store(&engine->slots[segment->slot], NULL);
+  engine_clear_slot(engine, segment);
+  guard_wait(&engine->guard);
 }
 
 enum bitcask_status engine_promise_sealed(struct engine *engine, size_t count) {

@@ -162,7 +162,12 @@ enum bitcask_status engine_check_writable(struct engine *engine);
 
 /* Give the segment a slot. NOSPACE when a million are taken. */
 enum bitcask_status engine_take_slot(struct engine *engine, struct segment *segment);
+
+/* Take its slot away. It may be freed after that: who was looking at the slot has left the guard. */
 void engine_drop_slot(struct engine *engine, struct segment *segment);
+
+/* The same without waiting: guard_wait is the caller's to call. */
+void engine_clear_slot(struct engine *engine, struct segment *segment);
 
 static inline struct segment *engine_segment(struct engine *engine, place at) {
   return atomic_load_explicit(&engine->slots[place_slot(at)], memory_order_acquire);

@@ -599,9 +599,12 @@ static void retire_inputs(struct bitcask_merge *merge) {
   guard_wait(&engine->guard);
   mutex_lock(&engine->write_lock);
   mutex_unlock(&engine->write_lock);
+  for (size_t i = 0; i < merge->input_count; i++)
+    engine_clear_slot(engine, merge->inputs[i].segment);
+  /* Who looks at a slot without having found an entry has looked before it was empty. */
+  guard_wait(&engine->guard);
   for (size_t i = 0; i < merge->input_count; i++) {
     struct segment *segment = merge->inputs[i].segment;
-    engine_drop_slot(engine, segment);
     atomic_fetch_add(&engine->obsolete_count, 1);
     atomic_store(&segment->is_obsolete, true);
     segment_unref(segment); /* the store's reference; the merge's goes when it is closed */

@@ -10,9 +10,11 @@ static unsigned readers_in(struct guard *guard, unsigned set) {
 }
 
 void guard_wait(struct guard *guard) {
+  while (atomic_exchange(&guard->is_waiting, true)) thread_pause();
   for (int flip = 0; flip < 2; flip++) {
     unsigned before = atomic_fetch_add(&guard->epoch, 1) & 1;
     while (readers_in(guard, before) > 0) thread_pause();
   }
   atomic_thread_fence(memory_order_seq_cst);
+  atomic_store(&guard->is_waiting, false);
 }

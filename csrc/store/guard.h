@@ -8,13 +8,14 @@
  * waits for the other to drain, twice, because a reader may have chosen its set just
  * before the flip and counted itself just after (as in Linux's sleepable RCU).
  *
- * Threads: entering and leaving from any; one waiter at a time.
+ * Threads: any. Of several who wait, one waits for the readers, and the others for him.
  */
 #ifndef BITCASK_STORE_GUARD_H
 #define BITCASK_STORE_GUARD_H
 
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { GUARD_STRIPES = 16 };
@@ -26,6 +27,7 @@ struct guard_stripe {
 struct guard {
   struct guard_stripe stripes[GUARD_STRIPES];
   alignas(64) atomic_uint epoch;
+  atomic_bool is_waiting; /* somebody is */
 };
 
 typedef atomic_uint *guard_token;
