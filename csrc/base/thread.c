@@ -26,6 +26,12 @@ void condition_wait(struct condition *condition, struct mutex *mutex) {
   pthread_cond_wait(&condition->os, &mutex->os);
 }
 
+double thread_seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 void condition_wait_seconds(struct condition *condition, struct mutex *mutex, double seconds) {
   struct timespec until;
   clock_gettime(CLOCK_MONOTONIC, &until);

@@ -39,6 +39,9 @@ struct condition {
 void condition_init(struct condition *condition);
 void condition_destroy(struct condition *condition);
 void condition_wait(struct condition *condition, struct mutex *mutex) REQUIRES(*mutex);
+/* Seconds of a clock that only goes on. */
+double thread_seconds(void);
+
 /* Wait at most `seconds`; real time, for housekeeping only. */
 void condition_wait_seconds(struct condition *condition, struct mutex *mutex, double seconds)
     REQUIRES(*mutex);

@@ -212,7 +212,8 @@ static enum bitcask_status note_later_segments(struct taking *taking) {
   uint8_t *is_known = memory_sparse(PLACE_SLOT_MAX + 1, 1);
   if (is_known == NULL) return BITCASK_NOMEMORY;
   for (size_t i = 0; i < count; i++) is_known[rows[i].slot] = 1;
-  mutex_lock(&engine->set_lock); /* no slot changes hands */
+  mutex_lock(&engine->set_lock); /* no slot is taken meanwhile */
+  guard_token token = guard_enter(&engine->guard); /* and no segment freed */
   for (size_t i = 0; status == BITCASK_OK && i < count; i++) {
     const struct segment *segment = atomic_load(&engine->slots[rows[i].slot]);
     if (segment != NULL && segment->facts.id != rows[i].id) status = changed_hands();
@@ -222,6 +223,7 @@ static enum bitcask_status note_later_segments(struct taking *taking) {
     const struct segment *segment = atomic_load(&engine->slots[slot]);
     status = segment == NULL ? changed_hands() : add_row(taking, segment, HEADER_SIZE);
   }
+  guard_leave(token);
   mutex_unlock(&engine->set_lock);
   memory_sparse_free(is_known, PLACE_SLOT_MAX + 1, 1);
   return status;

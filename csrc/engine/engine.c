@@ -138,8 +138,7 @@ enum bitcask_status engine_check_writable(struct engine *engine) {
 
 enum bitcask_status engine_take_slot(struct engine *engine, struct segment *segment) {
   mutex_lock(&engine->set_lock);
-  enum bitcask_status status =
-      status_fail(BITCASK_NOSPACE, "no more than %d segments can be open", PLACE_SLOT_MAX);
+  enum bitcask_status status = BITCASK_NOSPACE;
   for (uint32_t tries = 0; tries < PLACE_SLOT_MAX; tries++) {
     uint32_t slot = engine->slot_hint % PLACE_SLOT_MAX + 1;
     engine->slot_hint = slot;
@@ -151,7 +150,8 @@ enum bitcask_status engine_take_slot(struct engine *engine, struct segment *segm
     break;
   }
   mutex_unlock(&engine->set_lock);
-  return status;
+  if (status == BITCASK_OK) return status;
+  return status_fail(status, "no more than %d segments can be open", PLACE_SLOT_MAX);
 }
 
 void engine_clear_slot(struct engine *engine, struct segment *segment) {
@@ -216,7 +216,9 @@ uint64_t engine_next_id(struct engine *engine) {
 enum bitcask_status engine_commit(struct engine *engine, bitcask_bytes items) {
   mutex_lock(&engine->manifest_lock);
   uint64_t version = atomic_load(&engine->last_version);
-  enum bitcask_status status = manifest_commit(&engine->manifest, version, items);
+  /* What the edit tells of may not be durable, once a flush has failed. */
+  enum bitcask_status status = engine_check_writable(engine);
+  if (status == BITCASK_OK) status = manifest_commit(&engine->manifest, version, items);
   /* A failed flush proves nothing about what came before it, either. */
   bool is_doubtful = status == BITCASK_IO || engine->manifest.is_unknown;
   if (is_doubtful && !MUTANT(EDIT_FAILURE_IGNORED)) engine_stop(engine, status);

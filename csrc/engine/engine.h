@@ -94,6 +94,7 @@ struct engine {
   bool is_active_closed GUARDED_BY(write_lock); /* the manifest says: closed cleanly */
   struct segment *prepared GUARDED_BY(write_lock); /* to be the next active one; NULL: none yet */
   bool is_prepare_asked GUARDED_BY(write_lock);
+  bool has_prepare_failed GUARDED_BY(write_lock); /* it is asked for again for the next segment */
   atomic_uint_least64_t last_version;  /* the newest given out */
   uint64_t published_version GUARDED_BY(write_lock);
   struct pending_write *pending_first GUARDED_BY(write_lock);

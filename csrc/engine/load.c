@@ -338,10 +338,11 @@ static enum bitcask_status read_up_to(struct loader *loader, struct segment *seg
 }
 
 enum bitcask_status load_hiding(struct engine *engine, struct segment *segment,
-                                const struct segment_facts *known) {
+                                const struct segment_facts *known, uint64_t taken_ms) {
+  uint64_t now = engine->disk->ops->now_ms(engine->disk);
   struct loader loader = {.engine = engine,
                           .keydir = engine->keydir,
-                          .now = engine->disk->ops->now_ms(engine->disk),
+                          .now = now > taken_ms ? now : taken_ms,
                           .wants_gone = true};
   if (known->tombstones == 0 && !(known->flags & EDIT_FACTS_EXPIRING)) return BITCASK_OK;
   enum bitcask_status status = read_up_to(&loader, segment, known->length);

@@ -28,9 +28,10 @@ enum bitcask_status load_records(struct engine *engine, struct segment *segment,
 
 /* Load only what hides older records, up to the end that `known` tells: tombstones, and records
  * that have expired. Nothing is counted. For a keydir that knows all that part tells, but not
- * what is absent for a reason, before older records are loaded. */
+ * what is absent for a reason, before older records are loaded. What had expired at `taken_ms`
+ * has expired, even if the clock was set back. */
 enum bitcask_status load_hiding(struct engine *engine, struct segment *segment,
-                                const struct segment_facts *known);
+                                const struct segment_facts *known, uint64_t taken_ms);
 
 /* After the last segment: take the tombstones out of the keydir. */
 void load_finish(struct engine *engine);

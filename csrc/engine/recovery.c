@@ -432,7 +432,7 @@ static enum bitcask_status load_hidden(struct recovery *recovery) {
     struct segment *segment = i < engine->sealed_count ? engine->sealed[i] : recovery->active;
     if (segment == NULL) continue;
     struct segment_facts known = restore_known(recovery->restore, segment);
-    TRY(load_hiding(engine, segment, &known));
+    TRY(load_hiding(engine, segment, &known, restore_taken_ms(recovery->restore)));
   }
   return BITCASK_OK;
 }

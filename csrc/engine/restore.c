@@ -143,6 +143,8 @@ static bool take_segments(struct restore *restore, struct segment *active) {
   return true;
 }
 
+uint64_t restore_taken_ms(const struct restore *restore) { return restore->file->taken_ms; }
+
 bool restore_has_gone(const struct restore *restore) {
   return restore != NULL && restore->has_gone;
 }

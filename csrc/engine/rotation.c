@@ -47,6 +47,9 @@ static enum bitcask_status flush_segment(struct engine *engine, struct segment *
  * appended between the two reads is flushed too, and a segment sealed between them is
  * durable already. */
 enum bitcask_status rotation_flush(struct engine *engine) {
+  /* Whoever has waited for the lock while a flush failed must not try it again: the system may
+   * say then that all is well. */
+  TRY(engine_check_writable(engine));
   uint64_t ticket = atomic_load(&engine->appended_ticket);
   struct segment *active = engine_ref_active(engine);
   enum bitcask_status status = flush_segment(engine, active);
@@ -141,7 +144,8 @@ static void set_active(struct engine *engine, struct segment *segment)
 static enum bitcask_status flush_for_sealing(struct engine *engine, struct segment *segment)
     REQUIRES(engine->write_lock) {
   mutex_lock(&engine->flush_lock);
-  enum bitcask_status status = segment->file->ops->finish(segment->file);
+  enum bitcask_status status = engine_check_writable(engine);
+  if (status == BITCASK_OK) status = segment->file->ops->finish(segment->file);
   if (status == BITCASK_OK && !MUTANT(SEAL_UNFLUSHED)) status = flush_segment(engine, segment);
   if (status == BITCASK_OK)
     atomic_store(&engine->durable_ticket, atomic_load(&engine->appended_ticket));
@@ -159,8 +163,8 @@ static void report_sealed(struct engine *engine, const struct segment *segment) 
 }
 
 /* The manifest says that it is sealed; now memory does. Its place was promised. */
-static void become_sealed(struct engine *engine, struct segment *segment)
-    REQUIRES(engine->write_lock) {
+static void become_sealed(struct engine *engine, struct segment *segment,
+                          struct segment *successor) REQUIRES(engine->write_lock) {
   mutex_lock(&engine->flush_lock);
   segment->is_sealed = true;
   segment->file->ops->freeze(segment->file);
@@ -169,7 +173,9 @@ static void become_sealed(struct engine *engine, struct segment *segment)
   segment_ref(segment);
   mutex_lock(&engine->set_lock);
   engine_add_sealed(engine, segment);
+  set_active(engine, successor); /* whoever looks for all segments finds it in one place or both */
   mutex_unlock(&engine->set_lock);
+  reserve_make(engine);
   report_sealed(engine, segment);
   engine_note_consult(engine);
   engine_write_hint_later(engine, segment);
@@ -198,11 +204,13 @@ static enum bitcask_status commit_rotation(struct engine *engine, struct segment
 }
 
 /* The active segment gives way; a place among the sealed ones was promised. */
-static void leave_old(struct engine *engine, struct segment *old) REQUIRES(engine->write_lock) {
+static void give_way(struct engine *engine, struct segment *old, struct segment *new)
+    REQUIRES(engine->write_lock) {
   if (old != NULL && old->facts.records > 0) {
-    become_sealed(engine, old);
+    become_sealed(engine, old, new);
     return;
   }
+  set_active(engine, new);
   engine_break_promise(engine, 1);
   if (old == NULL) return;
   engine_drop_slot(engine, old);
@@ -225,9 +233,7 @@ static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
     successor_drop(engine, new);
     return status;
   }
-  set_active(engine, new);
-  if (old != NULL) reserve_make(engine);
-  leave_old(engine, old);
+  give_way(engine, old, new);
   return BITCASK_OK;
 }
 
@@ -240,9 +246,7 @@ static enum bitcask_status seal_active(struct engine *engine) REQUIRES(engine->w
     engine_break_promise(engine, 1);
     return status;
   }
-  set_active(engine, NULL);
-  reserve_make(engine);
-  leave_old(engine, active);
+  give_way(engine, active, NULL);
   return BITCASK_OK;
 }
 

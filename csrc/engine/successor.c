@@ -46,9 +46,9 @@ static void prepare(void *owner, void *context) {
   (void)context;
   enum bitcask_status status = engine_check_writable(engine);
   if (status == BITCASK_OK) status = make(engine, 0, &segment);
-  if (status != BITCASK_OK) return;
   mutex_lock(&engine->write_lock);
   engine->prepared = segment;
+  engine->has_prepare_failed = segment == NULL;
   mutex_unlock(&engine->write_lock);
 }
 
@@ -62,6 +62,7 @@ void successor_prepare(struct engine *engine) {
 enum bitcask_status successor_take(struct engine *engine, uint64_t record_size,
                                    struct segment **out) {
   struct segment *prepared = engine->prepared;
+  if (engine->has_prepare_failed) engine->is_prepare_asked = engine->has_prepare_failed = false;
   if (prepared == NULL || HEADER_SIZE + record_size > engine->options.segment_size)
     return make(engine, record_size, out);
   engine->prepared = NULL;

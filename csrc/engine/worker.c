@@ -12,6 +12,7 @@ struct worker {
   void *owner;
   worker_function tick;
   double tick_seconds;
+  double next_tick; /* by the clock of thread_seconds */
   pthread_t thread;
   struct mutex lock;
   struct condition changed;
@@ -21,9 +22,10 @@ struct worker {
 };
 
 static void wait_for_work(struct worker *worker) REQUIRES(worker->lock) {
-  if (worker->tick_seconds > 0)
-    condition_wait_seconds(&worker->changed, &worker->lock, worker->tick_seconds);
-  else
+  double left = worker->next_tick - thread_seconds();
+  if (worker->tick_seconds > 0 && left > 0)
+    condition_wait_seconds(&worker->changed, &worker->lock, left);
+  else if (worker->tick_seconds <= 0)
     condition_wait(&worker->changed, &worker->lock);
 }
 
@@ -35,21 +37,32 @@ static struct job *take_job(struct worker *worker) REQUIRES(worker->lock) {
   return job;
 }
 
+/* A tick comes when its time has come, however many jobs wait. */
+static bool is_tick_due(const struct worker *worker) {
+  return worker->tick_seconds > 0 && thread_seconds() >= worker->next_tick;
+}
+
+static void run_tick(struct worker *worker) {
+  worker->next_tick = thread_seconds() + worker->tick_seconds;
+  worker->tick(worker->owner, NULL);
+}
+
 static void *run(void *context) {
   struct worker *worker = context;
   mutex_lock(&worker->lock);
   for (;;) {
-    struct job *job = take_job(worker);
-    if (job == NULL && worker->is_stopping) break;
-    if (job == NULL) {
+    bool is_due = is_tick_due(worker);
+    struct job *job = is_due ? NULL : take_job(worker);
+    if (job == NULL && worker->is_stopping && worker->first == NULL) break;
+    if (job == NULL && !is_due) {
       wait_for_work(worker);
-      if (worker->first != NULL || worker->is_stopping || worker->tick_seconds <= 0) continue;
+      continue;
     }
     mutex_unlock(&worker->lock);
-    if (job != NULL)
-      job->run(worker->owner, job->context);
+    if (is_due)
+      run_tick(worker);
     else
-      worker->tick(worker->owner, NULL);
+      job->run(worker->owner, job->context);
     memory_free(job);
     mutex_lock(&worker->lock);
   }
@@ -64,6 +77,7 @@ enum bitcask_status worker_start(void *owner, worker_function tick, double tick_
   worker->owner = owner;
   worker->tick = tick;
   worker->tick_seconds = tick_seconds;
+  worker->next_tick = thread_seconds() + tick_seconds;
   worker->last = &worker->first;
   mutex_init(&worker->lock);
   condition_init(&worker->changed);
