@@ -41,6 +41,7 @@ build = {
     lua = {
       ["bitcask.init"] = "lua/bitcask/init.lua",
       ["bitcask.batch"] = "lua/bitcask/batch.lua",
+      ["bitcask.asking"] = "lua/bitcask/asking.lua",
       ["bitcask.checks"] = "lua/bitcask/checks.lua",
       ["bitcask.cli.candidates"] = "lua/bitcask/cli/candidates.lua",
       ["bitcask.cli.init"] = "lua/bitcask/cli/init.lua",

@@ -41,6 +41,11 @@ $(B)/spec/stress: spec/threads/stress.c $(B)/libbitcask.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $< $(B)/libbitcask.a
 
+$(B)/spec/failed_flush: spec/threads/failed_flush.c $(B)/libbitcask.a
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $< $(B)/libbitcask.a
+test: $(B)/spec/failed_flush
+
 # $(1): the program
 stress_run = directory=$$(mktemp -d $(STRESS_DIR)/bitcask-stress-XXXXXX) && \
   $(1) $(STRESS_SECONDS) $(STRESS_SEED) $$directory/store; \

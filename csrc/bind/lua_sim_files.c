@@ -209,7 +209,8 @@ static int file_close(lua_State *L) {
   struct lua_file *handle = lua_handle_self(L, FILE_NAME);
   disk_file_close(handle->file);
   handle->file = NULL;
-  return 0;
+  lua_pushboolean(L, true);
+  return 1;
 }
 
 /* ---- Registration ---- */

@@ -10,6 +10,7 @@
 -- an event. A merge that ended in vain is not tried again as long as its segments stay the same,
 -- so that a store which nobody writes to comes to rest.
 
+local asking = require "bitcask.asking"
 local core = require "bitcask.core"
 local jobs = require "bitcask.job"
 local merging = require "bitcask.merging"
@@ -19,8 +20,8 @@ local cask = core.cask
 
 local consulting = {}
 
--- So many instructions of Lua's a policy may take, and so often they are counted.
-local instructions <const>, interval <const> = 10000000, 10000
+-- So many instructions of Lua's a policy may take.
+local instructions <const> = 10000000
 
 -- So many merges in vain are remembered.
 local vain_limit <const> = 1000
@@ -39,36 +40,6 @@ end
 
 -- ---- Asking ----------------------------------------------------------------------------
 
--- Count the instructions of a coroutine; one that goes on after the last, behind a pcall, is
--- stopped at every step.
-local function limit(thread)
-  local left = instructions
-  local function count()
-    left = left - interval
-    if left > 0 then return end
-    debug.sethook(thread, count, "", 1)
-    error(("the policy took more than %d instructions"):format(instructions), 0)
-  end
-  debug.sethook(thread, count, "", interval)
-end
-
-local function text_of(problem)
-  local ok, text = pcall(tostring, problem)
-  return ok and text or "(an error that has no text)"
-end
-
--- What the policy answers; or false and what is wrong.
-local function run(policy, description)
-  local thread = coroutine.create(function() return policy(description) end)
-  limit(thread)
-  local ok, plan = coroutine.resume(thread)
-  local is_finished = coroutine.status(thread) == "dead"
-  coroutine.close(thread)
-  if not ok then return false, "the policy failed: " .. text_of(plan) end
-  if not is_finished then return false, "the policy yielded" end
-  return true, plan
-end
-
 -- Beyond the stack: messages without a place, since it is none of the caller's.
 local nowhere <const> = 1 << 20
 
@@ -82,21 +53,23 @@ local function signature(ids, segments)
   return table.concat(parts, " ")
 end
 
+-- What counts of each segment later on: the description itself is the policy's, to do with it
+-- what it likes.
 local function by_id(description)
   local segments = {}
   for _, segment in ipairs(description.segments) do
-    segments[segment.id] = segment
+    segments[segment.id] = { dead_bytes = segment.dead_bytes, damaged = segment.damaged }
   end
   return segments
 end
 
 -- Without damaged segments, which no merge takes, and without what was in vain before.
-local function leave_out(queue, description, state)
-  local segments, kept = by_id(description), {}
+local function leave_out(queue, segments, state)
+  local kept = {}
   for _, ids in ipairs(queue) do
     local sound = {}
     for _, id in ipairs(ids) do
-      if not segments[id].damaged then sound[#sound + 1] = id end
+      if segments[id] and not segments[id].damaged then sound[#sound + 1] = id end
     end
     if #sound > 0 and not state.vain[signature(sound, segments)] then kept[#kept + 1] = sound end
   end
@@ -115,16 +88,17 @@ end
 local function ask(db, state)
   local description, message = db:segments()
   if not description then return nil, message end
+  local segments = by_id(description)
   cask.hold(db, true)
   state.is_asking = true
-  local ok, given = run(state.policy, description)
+  local ok, given = asking.ask(state.policy, description, instructions)
   state.is_asking = false
   cask.hold(db, false)
   if not ok then return nil, given end
   local is_plan, plan = pcall(check, db, given)
-  if not is_plan then return nil, "the policy returned nonsense: " .. text_of(plan) end
+  if not is_plan then return nil, "the policy returned nonsense: " .. asking.text_of(plan) end
   cask.seal_at(db, plan.seal or 0)
-  plan.queue = leave_out(plan.queue, description, state)
+  plan.queue = leave_out(plan.queue, segments, state)
   plan.is_lenient = true
   return plan
 end

@@ -70,8 +70,13 @@ local function rate(value)
   return math.tointeger(math.ceil(math.min(value, 2 ^ 62)))
 end
 
+--- Functions that make policies, and are none: bitcask.policy names them here.
+options.policy_makers = setmetatable({}, { __mode = "k" })
+
 -- A policy is called with one table; false is none.
 local function policy(value)
+  local maker = options.policy_makers[value]
+  if maker then return nil, ("a policy, as bitcask.policy.%s() returns it"):format(maker) end
   if value == false or type(value) == "function" then return value end
   local metatable = debug.getmetatable(value)
   local call = type(metatable) == "table" and rawget(metatable, "__call")

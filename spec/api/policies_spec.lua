@@ -340,6 +340,26 @@ describe("the option policy", function()
     end, "instructions")
   end)
 
+  it("that spoils its description and raises harms nobody", function()
+    check_harmless(function(store)
+      store.segments = nil
+      error "spoilt"
+    end, "spoilt")
+  end)
+
+  it("that spoils its description and plans nonsense harms nobody", function()
+    check_harmless(function(store)
+      for i = 1, #store.segments do store.segments[i] = i end
+      return { 1 << 40 }
+    end, "1099511627776")
+  end)
+
+  it("that is no policy, but makes them, is refused", function()
+    local ok, message = pcall(bitcask.open, path, { policy = bitcask.policy.default })
+    assert.is_false(ok)
+    assert.matches("bitcask.policy.default() returns it", message, 1, true)
+  end)
+
   it("that yields is no plan", function()
     check_harmless(function() coroutine.yield { 1 } end, "yielded")
   end)
@@ -521,6 +541,7 @@ describe("the option policy", function()
     assert(other:merge { ids[2] })
     assert(other:merge { ids[4] })
     until_so(function() return db:stats().merges == 4 end, "the third merge")
+    until_so(function() return #of_kind "merged" >= 4 end, "its event")
     assert.equals(1, of_kind "merged"[4].report.segments_in)
     assert.equals(0, #of_kind "error")
     contents.check(db, expected)

@@ -52,6 +52,12 @@ describe("bitcask policy", function()
     end
   end)
 
+  it_runs("lab takes one size of values, or a range", function()
+    assert.equals(0, (lab("-w", "zipf", "--value-size", "50-400")))
+    assert.equals(0, (lab("-w", "zipf", "--value-size", "50")))
+    assert.equals(2, (lab("-w", "zipf", "--value-size", "many")))
+  end)
+
   it_runs("lab judges policies from files beside those that are shipped", function()
     local one = file("mine.lua", [[
       return function(store)

@@ -200,6 +200,31 @@ describe("a keydir checkpoint", function()
     assert.is_true(replayed <= plainly)
   end)
 
+  it("taken amid a merge brings nothing back when the clock is set back", function()
+    local disk = bitcask.sim.disk {}
+    local db = assert(bitcask.open("store", { disk = disk, policy = false, segment_size = 4096 }))
+    for _, value in ipairs { "older", "old" } do assert(db:put("key", value)) end
+    assert(db:put("another", "value"))
+    assert(db:seal())
+    local copied = false
+    for progress in db:merging { step = 1 } do
+      if progress.done == progress.total and not copied then
+        copied = true
+        assert(db:put("key", "new", { ttl = 1 }))
+        disk:advance(2)
+        assert.is_nil(db:get "key")
+        assert(db:checkpoint())
+      end
+    end
+    assert.is_true(copied)
+    assert(db:sync())
+    for survivor in disk:crash_states() do
+      survivor:advance(-3)
+      local again <close> = assert(bitcask.open("store", { disk = survivor, policy = false }))
+      assert.is_true(again:get "key" ~= "old")
+    end
+  end)
+
   it("knows what expires, and when", function()
     local files, killed = store(function(db)
       puts(db, 1, 20)

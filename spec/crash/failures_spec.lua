@@ -512,6 +512,7 @@ describe("S74 on a full disk", function()
       fill_up()
       empty()
       local before = count
+      repeat until db:stats().pinned_segments == 0 -- by whoever was about to write its hint file
       fill_up()
       assert(count > before * 1.8, "the space is not back")
       check()

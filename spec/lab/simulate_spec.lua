@@ -107,7 +107,16 @@ describe("a simulation refuses, as a policy's failure,", function()
   end)
 
   it("a policy that never answers", function()
-    refused(function() while true do end end, workload, "has not answered")
+    refused(function() while true do end end, workload, "instructions")
+    refused(function()
+      while true do
+        pcall(function() while true do end end)
+      end
+    end, workload, "instructions")
+  end)
+
+  it("a warm-up that leaves nothing to measure", function()
+    refused(function() end, { kind = "zipf", writes = 10, warmup = 10 }, "fewer than the writes")
   end)
 
   it("a plan of nonsense", function()

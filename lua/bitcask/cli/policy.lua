@@ -17,6 +17,13 @@ local function integer(text)
   return value, wanted and ("'%s' should be %s"):format(text, wanted)
 end
 
+-- A number of bytes, or two of them, as in 50-400.
+local function range(text)
+  local least, most = text:match "^(%d+)-(%d+)$"
+  if not least then return integer(text) end
+  return { math.tointeger(tonumber(least)), math.tointeger(tonumber(most)) }
+end
+
 local function seconds(text)
   local value, wanted = settings.from(0)(tonumber(text))
   return value, wanted and ("'%s' should be %s"):format(text, wanted)
@@ -40,8 +47,9 @@ local function define_lab(command)
     "default,threshold")
   for _, name in ipairs { "keys", "writes", "warmup", "value_size", "segment_size", "seed" } do
     local option = workloads.options[name]
-    command:option("--" .. name:gsub("_", "-"), option.sentence:gsub("^%l", string.upper) .. ".")
-      :target(name):convert(integer)
+    local sentence = option.sentence:gsub("^%l", string.upper):gsub("{least, most}", "50-400")
+    command:option("--" .. name:gsub("_", "-"), sentence .. ".")
+      :target(name):convert(name == "value_size" and range or integer)
   end
   command:flag("--json", "Print the figures as JSON.")
 end

@@ -173,11 +173,18 @@ local is_filled = { uniform = true, zipf = true, sequential = true, deletes = tr
 
 -- ---- Checking -------------------------------------------------------------------------
 
+-- Something has to be left to measure.
+local function check_warmup(values)
+  if values.warmup == 0 or values.warmup < values.writes then return values end
+  local format = "the workload's option 'warmup' is %d; it should be fewer than the writes, %d"
+  return nil, format:format(values.warmup, values.writes)
+end
+
 local function check_together(values)
   if values.kind == "zipf" and values.theta >= 1 then
     return nil, "the workload's option 'theta' is 1; it should be a share below 1"
   end
-  if values.kind ~= "trace" then return values end
+  if values.kind ~= "trace" then return check_warmup(values) end
   if not values.trace then
     if not values.path then return nil, "a workload of kind trace needs a path, or a trace" end
     local message
@@ -185,7 +192,7 @@ local function check_together(values)
     if not values.trace then return nil, message end
   end
   values.writes = math.min(values.writes, values.trace.count)
-  return values
+  return check_warmup(values)
 end
 
 local function data_size(values)

@@ -8,6 +8,7 @@
 --
 -- docs/policies.md tells how to write one, and what those here are good at.
 
+local options = require "bitcask.options"
 local settings = require "bitcask.policy.settings"
 local simulate = require "bitcask.policy.simulate"
 
@@ -107,6 +108,10 @@ end
 function policy.limit(inner, opts)
   check_policy(inner, "argument 1 of limit()", 2)
   return limit.new(inner, settings.read(limit.options, opts, 2))
+end
+
+for name in pairs(kinds) do
+  options.policy_makers[policy[name]] = name
 end
 
 --- Play a workload with a policy against the accounting of a store, in memory; see

@@ -7,6 +7,7 @@
 -- spec/lab/agreement_spec.lua holds the two against each other.
 
 local accounting = require "bitcask.lab.accounting"
+local asking = require "bitcask.asking"
 local options = require "bitcask.options"
 local plans = require "bitcask.plan"
 local settings = require "bitcask.policy.settings"
@@ -17,7 +18,7 @@ local simulate = {}
 local samples_wanted = 1000
 
 -- A policy that was asked and gives no answer within so many instructions never will.
-local instructions_max, instructions_step = 10000000, 100000
+local instructions <const> = 10000000
 
 -- Begin measuring: what was before does not count.
 local function begin_measuring(run)
@@ -60,25 +61,10 @@ local function merge_up_to(run, plan, last, i)
   plan.is_useful = plan.is_useful or store.merges > merges
 end
 
--- Ask within a budget of instructions, so that a policy that loops is an error and no silence.
-local function ask(policy, description)
-  local spent = 0
-  local hook, mask, count = debug.gethook()
-  debug.sethook(function()
-    spent = spent + instructions_step
-    if spent > instructions_max then
-      error(("the policy has not answered within %d instructions"):format(instructions_max), 0)
-    end
-  end, "", instructions_step)
-  local ok, plan = pcall(policy, description)
-  debug.sethook(hook, mask, count)
-  return ok, plan
-end
-
 -- A policy's plan of nothing in particular is nothing.
-local function check_plan(given, description)
+local function check_plan(given, segments)
   local plan = given == nil and {} or plans.check(given, options.policy_plan, 1)
-  plans.check_against(plan.lists or {}, description.segments, 1)
+  plans.check_against(plan.lists or {}, segments, 1)
   plan.queue, plan.at = {}, 1
   for _, ids in ipairs(plan.lists or {}) do
     if #ids > 0 then table.insert(plan.queue, ids) end
@@ -94,9 +80,11 @@ end
 local function ask_and_begin(run, i)
   run.asked = run.asked + 1
   local description = run.store:description()
-  local ok, plan = ask(run.policy, description)
-  if ok then ok, plan = pcall(check_plan, plan, description) end
-  if not ok then return "the policy failed: " .. without_position(plan) end
+  local segments = table.move(description.segments, 1, #description.segments, 1, {})
+  local ok, plan = asking.ask(run.policy, description, instructions)
+  if not ok then return plan end
+  ok, plan = pcall(check_plan, plan, segments)
+  if not ok then return "the policy returned nonsense: " .. without_position(plan) end
   run.store:seal_at(plan.seal)
   if #plan.queue == 0 then return nil end
   merge_up_to(run, plan, 1, i)
