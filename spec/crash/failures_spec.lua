@@ -54,28 +54,28 @@ describe("every flush that fails", function()
   for _, sync in ipairs { "none", "always" } do
     trials("once, sync " .. sync, {
       calls = "fdatasync,fsync", error = "EIO", times = 1, sync = sync, stride = 1,
-    }, 40)
+    }, 25)
     trials("and all after it, sync " .. sync, {
       calls = "fdatasync,fsync", error = "EIO", times = -1, sync = sync, stride = 1,
-    }, 30)
+    }, 20)
   end
   trials("for want of room", {
     calls = "fdatasync,fsync", error = "ENOSPC", times = 1, sync = "always", stride = 1,
-  }, 40)
+  }, 25)
 end)
 
 describe("every write that fails", function()
   for _, error in ipairs { "EIO", "ENOSPC" } do
     trials(error .. " once", {
       calls = "pwrite", error = error, times = 1, sync = "none", stride = 1,
-    }, 40)
+    }, 25)
     trials(error .. " and all after it", {
       calls = "pwrite", error = error, times = -1, sync = "always", stride = 1,
-    }, 30)
+    }, 20)
   end
   trials("EDQUOT, where nothing can be mapped either", {
     calls = "pwrite,mmap", error = "EDQUOT", times = 2, sync = "none", stride = 1,
-  }, 40)
+  }, 25)
 end)
 
 describe("every allocation and cut of a file that fails", function()
@@ -93,25 +93,25 @@ describe("every opening, renaming and removing of a file that fails", function()
   for _, error in ipairs { "EMFILE", "EACCES", "EIO" } do
     trials(error .. " once", {
       calls = "openat,renameat,unlinkat", error = error, times = 1, sync = "none", stride = 1,
-    }, 60)
+    }, 40)
   end
   trials("EMFILE and all after it", {
     calls = "openat", error = "EMFILE", times = -1, sync = "always", stride = 1,
-  }, 30)
+  }, 20)
   trials("ENOSPC once", {
     calls = "openat,renameat", error = "ENOSPC", times = 1, sync = "always", stride = 1,
-  }, 30)
+  }, 20)
 end)
 
 describe("any call that fails", function()
-  trials("and all after it", { error = "EIO", times = -1, sync = "none", stride = 2 }, 40)
-  trials("three in a row", { error = "ENOSPC", times = 3, sync = "always", stride = 3 }, 40)
+  trials("and all after it", { error = "EIO", times = -1, sync = "none", stride = 2 }, 25)
+  trials("three in a row", { error = "ENOSPC", times = 3, sync = "always", stride = 3 }, 25)
 end)
 
 describe("what is no failure:", function()
   trials("writes that are cut short", {
     calls = "pwrite", short = true, times = -1, sync = "none", stride = 1, is_harmless = true,
-  }, 30)
+  }, 20)
   trials("calls that are interrupted", {
     calls = "pwrite,openat,fallocate", error = "EINTR", times = 2, sync = "always", stride = 2,
     is_harmless = true,
