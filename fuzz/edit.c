@@ -21,6 +21,8 @@ static enum bitcask_status append(struct bitcask_buffer *payload, const struct e
       return edit_append_removed(payload, item->id);
     case EDIT_DROPPED:
       return edit_append_dropped(payload, item->version);
+    case EDIT_CHECKPOINT:
+      return edit_append_checkpoint(payload, item->salt);
     case EDIT_CLOSED:
     case EDIT_SEALED:
       return edit_append_facts(payload, item->tag, &item->facts);
