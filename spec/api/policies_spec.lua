@@ -471,8 +471,14 @@ describe("the option policy", function()
     local expected = fill(300)
     until_so(function() return #of_kind "merging" >= 1 end, "the policy's merge")
     is_slow = false
-    local ids = contents.sealed(db)
-    assert.is_true(assert(db:merge(ids)).segments_in == #ids)
+    -- The policy's merge may end between the look and the call; then there is another look.
+    local ids, ok, report
+    repeat
+      ids = contents.sealed(db)
+      ok, report = pcall(db.merge, db, ids)
+    until ok or not tostring(report):find "there is no segment"
+    assert.is_true(ok, report)
+    assert.is_true(assert(report).segments_in == #ids)
     contents.check(db, expected)
     for _ in db:merging() do
       contents.check(db, expected)
