@@ -42,7 +42,7 @@
   X(SWEPT_FIRST, "orphans are removed on the word of a manifest that may not be durable")      \
   X(CLOSE_BELIEVED, "a store that was closed and written to again passes for closed")          \
   X(FLUSH_FAILURE_IGNORED, "a failed flush is taken for done")                                 \
-  X(EDIT_FAILURE_IGNORED, "after an edit whose flush failed the engine goes on")                  \
+  X(EDIT_FAILURE_IGNORED, "after an edit whose flush failed the engine goes on")               \
   X(NO_WORD_LEFT, "the next session is not told of a failed flush")                            \
   X(UNFLUSHED_TRUSTED, "what a failed flush may have lost is not written again")               \
   X(VALUE_UNCHECKED, "a value is returned without its check")                                  \

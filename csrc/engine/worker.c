@@ -37,7 +37,8 @@ static struct job *take_job(struct worker *worker) REQUIRES(worker->lock) {
   return job;
 }
 
-/* A tick comes when its time has come, however many jobs wait. */
+/* A tick comes when its time has come, however many jobs wait; but where ticks take longer than
+ * the time between them, a job comes between two. */
 static bool is_tick_due(const struct worker *worker) {
   return worker->tick_seconds > 0 && thread_seconds() >= worker->next_tick;
 }
@@ -49,9 +50,10 @@ static void run_tick(struct worker *worker) {
 
 static void *run(void *context) {
   struct worker *worker = context;
+  bool has_ticked = false;
   mutex_lock(&worker->lock);
   for (;;) {
-    bool is_due = is_tick_due(worker);
+    bool is_due = is_tick_due(worker) && !(has_ticked && worker->first != NULL);
     struct job *job = is_due ? NULL : take_job(worker);
     if (job == NULL && worker->is_stopping && worker->first == NULL) break;
     if (job == NULL && !is_due) {
@@ -59,6 +61,7 @@ static void *run(void *context) {
       continue;
     }
     mutex_unlock(&worker->lock);
+    has_ticked = is_due;
     if (is_due)
       run_tick(worker);
     else

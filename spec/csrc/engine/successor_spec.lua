@@ -59,4 +59,13 @@ describe("the segment that will be active next", function()
     assert.equal(("v"):rep(MIB // 8), db:get "k70")
     assert.equal(71, db:count())
   end)
+
+  it("is made, and closing ends, where flushes are always due", function()
+    local path = scratch.path()
+    local db = assert(bitcask.open(path,
+      { segment_size = 4 * MIB, policy = false, sync = 1e-9 }))
+    fill(db, 1, 30)
+    eventually(function() return segments(path) == 2 end, "the next segment")
+    assert(db:close())
+  end)
 end)
