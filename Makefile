@@ -14,10 +14,10 @@ MODULES := \
   format/filename format/record format/header format/hint format/edit format/checkpoint \
   store/guard store/segment store/hint_file store/keydir store/checkpoint store/manifest \
   engine/hash engine/event engine/worker engine/expiry \
-  engine/engine engine/publish engine/reserve engine/successor engine/rotation \
-  engine/checkpointing engine/write engine/batch engine/snapshot engine/tombstones \
+  engine/engine engine/publish engine/reserve engine/flush engine/hints engine/settle \
+  engine/successor engine/rotation engine/checkpointing engine/write engine/batch engine/snapshot engine/tombstones \
   engine/throttle engine/verdicts engine/moves engine/outputs \
-  engine/merge engine/stops engine/iterator engine/load engine/restore \
+  engine/merge engine/stops engine/iterator engine/load engine/restore engine/tails \
   engine/recovery engine/read engine/view engine/changes \
   engine/stats engine/opening engine/registry engine/cask
 BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bind/lua_hash \

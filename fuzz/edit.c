@@ -15,8 +15,8 @@ static enum bitcask_status append(struct bitcask_buffer *payload, const struct e
       return edit_append_full(payload);
     case EDIT_NUMBERS:
       return edit_append_numbers(payload, item->next_id, item->last_version);
-    case EDIT_ACTIVE:
-      return edit_append_active(payload, item->id);
+    case EDIT_OPEN:
+      return edit_append_open(payload, item->id);
     case EDIT_REMOVED:
       return edit_append_removed(payload, item->id);
     case EDIT_DROPPED:

@@ -35,11 +35,12 @@ static void check_state(const struct manifest_state *state) {
     const struct segment_facts *facts = &state->sealed[i];
     MUST(facts->id != 0 && facts->length >= HEADER_SIZE);
     MUST(manifest_sealed(state, facts->id) == facts);
-    MUST(facts->id != state->active);
+    MUST(!manifest_is_open(state, facts->id));
   }
   MUST(state->sealed_count <= state->sealed_capacity);
+  MUST(state->open_count <= MANIFEST_OPEN_MAX);
   if (state->is_closed)
-    MUST(state->active != 0 && state->active == state->closed.id &&
+    MUST(state->open_count == 1 && state->open[0] == state->closed.id &&
          state->closed.length >= HEADER_SIZE);
 }
 

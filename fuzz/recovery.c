@@ -145,7 +145,7 @@ static void add_manifest(struct bytes_disk *disk) {
   uint8_t head[HEADER_SIZE], frame[EDIT_FRAME_SIZE];
   MUST(edit_append_full(&payload) == BITCASK_OK);
   MUST(edit_append_numbers(&payload, 2, 0) == BITCASK_OK);
-  MUST(edit_append_active(&payload, 1) == BITCASK_OK);
+  MUST(edit_append_open(&payload, 1) == BITCASK_OK);
   header_encode(&header, head);
   edit_encode_frame(bytes_of(payload.data, payload.size), 1, 0, frame);
   MUST(buffer_append(&file, bytes_of(head, sizeof head)) == BITCASK_OK);

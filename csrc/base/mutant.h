@@ -18,6 +18,8 @@
 /* Each with what it does wrong. */
 #define MUTANTS(X)                                                                             \
   X(SEAL_UNFLUSHED, "a segment is sealed without a flush")                                     \
+  X(FULL_UNFLUSHED, "a flush leaves out what is full and not sealed yet")                      \
+  X(HOLE_IGNORED, "later segments count, though earlier writes were lost")                     \
   X(HEADER_UNFLUSHED, "a new segment is used before its header is durable")                    \
   X(SEGMENT_NAME_UNFLUSHED, "a new segment is named before its directory is flushed")          \
   X(ACKNOWLEDGED_UNFLUSHED, "a put that is to be durable returns before the flush")            \

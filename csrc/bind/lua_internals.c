@@ -470,8 +470,8 @@ static enum bitcask_status append_item(lua_State *L, int item, struct bitcask_bu
     case EDIT_NUMBERS:
       return edit_append_numbers(payload, get_field(L, item, "next_id"),
                                  get_field(L, item, "last_version"));
-    case EDIT_ACTIVE:
-      return edit_append_active(payload, get_field(L, item, "id"));
+    case EDIT_OPEN:
+      return edit_append_open(payload, get_field(L, item, "id"));
     case EDIT_REMOVED:
       return edit_append_removed(payload, get_field(L, item, "id"));
     case EDIT_DROPPED:
@@ -515,7 +515,7 @@ static void push_item(lua_State *L, const struct edit_item *item) {
   else
     lua_newtable(L);
   lua_result_set_string(L, "tag", tag);
-  if (item->tag == EDIT_ACTIVE || item->tag == EDIT_REMOVED)
+  if (item->tag == EDIT_OPEN || item->tag == EDIT_REMOVED)
     lua_result_set_integer(L, "id", item->id);
   if (item->tag == EDIT_DROPPED) lua_result_set_integer(L, "version", item->version);
   if (item->tag == EDIT_CHECKPOINT) lua_result_set_integer(L, "salt", item->salt);
@@ -1265,7 +1265,12 @@ static int manifest_take_id(lua_State *L) {
 static int manifest_state_(lua_State *L) {
   const struct manifest_state *state = &check_manifest(L)->state;
   lua_newtable(L);
-  lua_result_set_integer(L, "active", state->active);
+  lua_createtable(L, (int)state->open_count, 0);
+  for (size_t i = 0; i < state->open_count; i++) {
+    lua_pushinteger(L, (lua_Integer)state->open[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_setfield(L, -2, "open");
   lua_result_set_integer(L, "next_id", state->next_id);
   lua_result_set_integer(L, "last_version", state->last_version);
   lua_result_set_integer(L, "dropped_version", state->dropped_version);

@@ -11,6 +11,7 @@
 #include "engine/publish.h"
 #include "engine/read.h"
 #include "engine/registry.h"
+#include "engine/flush.h"
 #include "engine/rotation.h"
 #include "engine/stats.h"
 #include "engine/view.h"

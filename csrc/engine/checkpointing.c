@@ -2,9 +2,11 @@
 
 #include <stdlib.h>
 
+#include "engine/flush.h"
 #include "engine/publish.h"
 #include "engine/reserve.h"
 #include "engine/rotation.h"
+#include "engine/settle.h"
 #include "engine/worker.h"
 #include "store/checkpoint.h"
 
@@ -125,6 +127,7 @@ static enum bitcask_status note_expiring(struct taking *taking) {
 /* All that is appended by now is to be published, so that entries tell of it. */
 static enum bitcask_status begin_locked(struct taking *taking, struct engine *engine)
     REQUIRES(engine->write_lock) {
+  TRY(settle_all(engine)); /* of those that are not, nobody could tell after a crash how far they go */
   TRY(rotation_publish_pending(engine));
   publish_expired(engine);
   taking->begun_ms = engine->disk->ops->now_ms(engine->disk);
@@ -136,6 +139,7 @@ static enum bitcask_status begin_locked(struct taking *taking, struct engine *en
 
 static enum bitcask_status begin(struct taking *taking) {
   struct engine *engine = taking->engine;
+  TRY(settle_all(engine)); /* most of it without the lock that writers wait for */
   mutex_lock(&engine->write_lock);
   enum bitcask_status status = begin_locked(taking, engine);
   mutex_unlock(&engine->write_lock);
@@ -171,15 +175,6 @@ static enum bitcask_status count_entries(struct taking *taking, const struct key
   return BITCASK_OK;
 }
 
-/* The worker that takes the checkpoint is the one that flushes ahead. */
-static enum bitcask_status flush_ahead(struct engine *engine) {
-  struct segment *active = engine_ref_active(engine);
-  if (active == NULL) return BITCASK_OK;
-  uint64_t unflushed = disk_file_size(active->file) - atomic_load(&active->synced_length);
-  segment_unref(active);
-  return unflushed < ENGINE_FLUSH_AHEAD ? BITCASK_OK : engine_flush(engine);
-}
-
 static enum bitcask_status copy_shards(struct taking *taking) {
   struct engine *engine = taking->engine;
   for (unsigned shard = 0; shard < KEYDIR_SHARDS; shard++) {
@@ -187,7 +182,6 @@ static enum bitcask_status copy_shards(struct taking *taking) {
     TRY(keydir_copy_table(engine->keydir, shard, &taking->slots, &table));
     TRY(count_entries(taking, &table));
     TRY(checkpoint_add_shard(taking->writer, &table));
-    if (!taking->is_closing) TRY(flush_ahead(engine));
   }
   if (taking->items.size == 0 && taking->expiring > 0) return BITCASK_OK;
   return checkpoint_add_items(taking->writer, taking->items.data,

@@ -11,6 +11,7 @@
 static void init_locks(struct engine *engine) {
   mutex_init(&engine->checkpoint_lock);
   mutex_init(&engine->write_lock);
+  mutex_init(&engine->settle_lock);
   mutex_init(&engine->flush_lock);
   mutex_init(&engine->manifest_lock);
   mutex_init(&engine->set_lock);
@@ -25,6 +26,7 @@ static void init_locks(struct engine *engine) {
 static void destroy_locks(struct engine *engine) {
   mutex_destroy(&engine->checkpoint_lock);
   mutex_destroy(&engine->write_lock);
+  mutex_destroy(&engine->settle_lock);
   mutex_destroy(&engine->flush_lock);
   mutex_destroy(&engine->manifest_lock);
   mutex_destroy(&engine->set_lock);
@@ -80,6 +82,7 @@ void engine_unref(struct engine *engine) {
   if (engine == NULL || atomic_fetch_sub(&engine->references, 1) != 1) return;
   keydir_free(engine->keydir);
   for (size_t i = 0; i < engine->sealed_count; i++) segment_unref(engine->sealed[i]);
+  for (size_t i = 0; i < engine->full_count; i++) segment_unref(engine->full[i]);
   segment_unref(engine->active);
   segment_unref(engine->prepared);
   memory_free(engine->sealed);

@@ -8,13 +8,15 @@
  * Locks, in the order in which they may be taken:
  *   checkpoint_lock  one checkpoint at a time. Held across its I/O
  *   write_lock     the order of writes: versions, the active segment, what is pending.
- *                  Held across an append, and across the sealing of a segment.
- *   flush_lock     one flush of the active segment at a time, and its sealing
+ *                  Held across an append, and where a segment is sealed at once.
+ *   settle_lock    one full segment at a time is settled. Held across its flush and edit
+ *   flush_lock     one flush of the open segments at a time
  *   manifest_lock  one edit at a time. Held across its I/O
  *   set_lock       the list of sealed segments and the slots
  *   active_lock    the pointer to the active segment
  *   commit_lock    who flushes for all that wait until they are published; waits hold no other
- *   (a shard's lock in the keydir, a queue's in the event hub)
+ *   (a shard's lock in the keydir, under which a damaged checkpoint's shard is found out anew:
+ *   then set_lock and active_lock are taken inside it; a queue's in the event hub)
  * Readers take none of them but a shard's: they enter the guard, look up, read, leave.
  */
 #ifndef BITCASK_ENGINE_ENGINE_H
@@ -34,9 +36,12 @@
 /* What puts leave free behind them for deletes, so that a full disk can be emptied. */
 enum { ENGINE_HEADROOM = 16 << 10 };
 
-/* The flusher flushes whenever this much was appended since, or less where the segment will
- * soon be full, so that sealing, which has to flush what is left, is short. */
+/* The flusher flushes whenever this much was appended since. */
 enum { ENGINE_FLUSH_AHEAD = 16 << 20 };
+
+/* So many segments, and so many times the bytes of the largest, may be full and not durable yet,
+ * before a writer waits for the oldest. */
+enum { ENGINE_FULL_MAX = 12, ENGINE_FULL_TIMES = 2 };
 
 /* What space is kept for, see engine/reserve. */
 enum reserve_kind { RESERVE_WORK, RESERVE_EDIT, RESERVE_KINDS };
@@ -69,7 +74,8 @@ struct engine {
   struct hash hash;
   struct keydir *keydir;
   struct worker *worker; /* NULL: background work is done in the calls that cause it */
-  struct worker *flusher; /* for flushes, which may not wait behind other work; NULL too then */
+  struct worker *flusher; /* for flushing, settling and making segments, which may not wait
+                             behind other work; NULL too then */
   bool is_readonly;
   unsigned process; /* thread_process_generation() of the one that opened it */
   atomic_uint references;
@@ -109,6 +115,8 @@ struct engine {
   uint64_t consult_length GUARDED_BY(write_lock); /* the active segment's, when it is so again */
   atomic_uint_least64_t seal_size; /* the active segment is sealed at; at most segment_size */
 
+  struct mutex settle_lock;
+
   struct mutex flush_lock;
   atomic_bool is_flush_queued; /* for the flusher */
   atomic_uint_least64_t appended_ticket; /* of the newest append */
@@ -128,6 +136,9 @@ struct engine {
   size_t sealed_capacity GUARDED_BY(set_lock);
   size_t sealed_promised GUARDED_BY(set_lock); /* places that were promised and not taken yet */
   uint32_t slot_hint GUARDED_BY(set_lock);
+  struct segment *full[ENGINE_FULL_MAX] GUARDED_BY(set_lock); /* oldest first, of the sealed: open
+                                                  in the manifest, and not durable, yet */
+  size_t full_count GUARDED_BY(set_lock);
   bool is_merging GUARDED_BY(set_lock);
   atomic_uint obsolete_count; /* obsolete segments that readers still hold */
 

@@ -7,11 +7,13 @@
 #include "base/mutant.h"
 #include "engine/batch.h"
 #include "engine/checkpointing.h"
+#include "engine/flush.h"
 #include "engine/moves.h"
 #include "engine/outputs.h"
 #include "engine/publish.h"
 #include "engine/reserve.h"
-#include "engine/rotation.h"
+#include "engine/flush.h"
+#include "engine/settle.h"
 #include "engine/throttle.h"
 #include "engine/tombstones.h"
 #include "engine/verdicts.h"
@@ -124,6 +126,16 @@ static enum bitcask_status choose_inputs(struct engine *engine, struct bitcask_m
   return BITCASK_OK;
 }
 
+/* Take the set lock when all that is sealed is so in the manifest, too. */
+static enum bitcask_status lock_settled(struct engine *engine) UNCHECKED {
+  for (;;) {
+    TRY(settle_all(engine));
+    mutex_lock(&engine->set_lock);
+    if (engine->full_count == 0) return BITCASK_OK;
+    mutex_unlock(&engine->set_lock);
+  }
+}
+
 enum bitcask_status merge_open(struct engine *engine, const struct bitcask_merge_options *options,
                                struct bitcask_merge **out) {
   TRY(engine_check_writable(engine));
@@ -133,8 +145,11 @@ enum bitcask_status merge_open(struct engine *engine, const struct bitcask_merge
   merge->asks = options->asks;
   if (options->reason != NULL)
     snprintf(merge->reason, sizeof merge->reason, "%s", options->reason);
-  mutex_lock(&engine->set_lock);
-  enum bitcask_status status = BITCASK_OK;
+  enum bitcask_status status = lock_settled(engine);
+  if (status != BITCASK_OK) {
+    memory_free(merge);
+    return status;
+  }
   if (engine->is_merging) status = status_fail(BITCASK_BUSY, "a merge is running already");
   if (status == BITCASK_OK) status = check_plan(engine, options);
   if (status == BITCASK_OK) status = choose_inputs(engine, merge, options);

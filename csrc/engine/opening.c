@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 #include "engine/checkpointing.h"
+#include "engine/flush.h"
 #include "engine/recovery.h"
 #include "engine/rotation.h"
-#include "engine/successor.h"
 #include "engine/worker.h"
 #include "format/filename.h"
 
@@ -40,11 +40,14 @@ static enum bitcask_status start_workers(struct engine *engine) {
 }
 
 /* What they are about to do is done. */
-static void stop_workers(struct engine *engine) {
+static void stop_flusher(struct engine *engine) {
   worker_stop(engine->flusher);
+  engine->flusher = NULL;
+}
+
+static void stop_worker(struct engine *engine) {
   worker_stop(engine->worker);
-  engine->flusher = engine->worker = NULL;
-  successor_drop_prepared(engine);
+  engine->worker = NULL;
 }
 
 enum bitcask_status opening_engine(struct bitcask *handle, struct disk *disk,
@@ -61,7 +64,8 @@ enum bitcask_status opening_engine(struct bitcask *handle, struct disk *disk,
   if (status == BITCASK_OK) status = recovery_run(engine, &recovered);
   if (status == BITCASK_OK) status = start_workers(engine);
   if (status != BITCASK_OK) {
-    stop_workers(engine);
+    stop_flusher(engine);
+    stop_worker(engine);
     event_unsubscribe(&engine->events, &handle->events);
     if (before != NULL) event_subscribe(&before->events, &handle->events);
     engine_unref(engine);
@@ -152,8 +156,9 @@ enum bitcask_status opening_own_engine(struct bitcask *handle, struct disk *disk
 }
 
 enum bitcask_status opening_close(struct engine *engine) {
+  stop_flusher(engine); /* it opens segments in the manifest */
   enum bitcask_status status = engine_close_cleanly(engine);
-  stop_workers(engine);
+  stop_worker(engine);
   if (status == BITCASK_OK) status = checkpointing_close(engine);
   engine->directory->ops->unlock(engine->directory);
   return status;

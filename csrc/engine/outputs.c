@@ -80,7 +80,7 @@ static enum bitcask_status finish_one(struct engine *engine, struct output *outp
   if (!MUTANT(OUTPUT_UNFLUSHED)) status = segment_sync(segment, segment->facts.length);
   if (status != BITCASK_OK) return engine_stop(engine, status);
   segment->facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
-  segment->is_sealed = true;
+  atomic_store(&segment->is_sealed, true);
   segment->file->ops->freeze(segment->file);
   return BITCASK_OK;
 }

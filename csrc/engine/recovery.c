@@ -5,10 +5,11 @@
 #include <stdlib.h>
 
 #include "base/mutant.h"
+#include "engine/hints.h"
 #include "engine/load.h"
 #include "engine/reserve.h"
 #include "engine/restore.h"
-#include "engine/rotation.h"
+#include "engine/tails.h"
 #include "format/filename.h"
 
 /* Versions given out before a power cut may have been lost with their writes. None of them
@@ -19,15 +20,18 @@ struct recovery {
   struct engine *engine;
   struct bitcask_event *event;
   struct bitcask_buffer problems; /* text: what makes the store be refused */
-  bool is_unclean;  /* a segment was active and not closed */
-  bool was_started_anew; /* the machine, since the active segment was made */
+  bool is_unclean;  /* segments were open and not closed */
+  bool was_started_anew; /* the machine, since one of those was made */
   bool was_stopped; /* the last session, by a failed flush */
-  struct segment_facts seal; /* of the segment that was active; id 0: none is to be sealed */
+  struct segment_facts seals[MANIFEST_OPEN_MAX]; /* of segments that were open */
+  size_t seal_count;
+  uint64_t drops[MANIFEST_OPEN_MAX]; /* ids of those without a record that counts */
+  size_t drop_count;
   uint64_t newest_known;     /* version that the manifest and its segments tell of */
-  uint64_t drop;             /* id of one without a record; 0: none */
   struct restore *restore;   /* NULL: no checkpoint is of use */
   bool is_restored;          /* it is the keydir's now */
-  struct segment *active;    /* the one that was, until it is loaded; NULL: none */
+  struct segment *open[MANIFEST_OPEN_MAX]; /* those that were, until they are loaded */
+  size_t open_count;
   struct bitcask_buffer hints; /* uint64_t: ids of the hint files there are, rising */
 };
 
@@ -168,76 +172,7 @@ static enum bitcask_status open_sealed(struct recovery *recovery) {
   return BITCASK_OK;
 }
 
-/* ---- The segment that was active ---- */
-
-/* What reading to the end of it tells. */
-struct tail {
-  uint64_t good_end;   /* of the last whole write before the first bad bytes */
-  uint64_t first_bad;  /* 0: none */
-  uint64_t later_end;  /* of the last intact record behind them; 0: none */
-  uint64_t later_records;
-  uint64_t durable;    /* some record tells that this much was durable */
-  uint64_t used_end;   /* behind it there is nothing but zeros */
-};
-
-/* What stands before `known` was durable when a checkpoint told of it. */
-static enum bitcask_status read_tail(struct segment *segment, uint64_t known, struct tail *tail) {
-  struct segment_scan scan;
-  enum segment_scan_kind kind = SEGMENT_SCAN_END;
-  *tail = (struct tail){.good_end = known, .used_end = known};
-  segment_scan_init(&scan, segment, disk_file_size(segment->file), true);
-  scan.next = known;
-  enum bitcask_status status;
-  while ((status = segment_scan_next(&scan, &kind)) == BITCASK_OK) {
-    if (kind == SEGMENT_SCAN_END || kind == SEGMENT_SCAN_ZEROS) break;
-    tail->used_end = scan.next;
-    uint64_t durable = (uint64_t)scan.record.synced * RECORD_UNIT;
-    if (kind == SEGMENT_SCAN_RECORD && durable > tail->durable) tail->durable = durable;
-    if (kind != SEGMENT_SCAN_RECORD) {
-      if (tail->first_bad == 0) tail->first_bad = scan.offset;
-    } else if (tail->first_bad != 0) {
-      tail->later_end = scan.next;
-      tail->later_records++;
-    } else if (!(scan.record.flags & RECORD_CONTINUES) || MUTANT(BATCH_TORN)) {
-      tail->good_end = scan.next; /* with the batch, if it was the last of one */
-    }
-  }
-  segment_scan_release(&scan);
-  return status;
-}
-
-/* Where the segment ends, for good. */
-static uint64_t decide_end(struct recovery *recovery, const struct segment *segment,
-                           const struct tail *tail) {
-  bool is_damage = tail->later_end > 0 &&
-                   (!recovery->was_started_anew || tail->durable > tail->first_bad);
-  uint64_t end = is_damage ? tail->later_end : tail->good_end;
-  if (MUTANT(TAIL_KEPT)) end = tail->used_end;
-  if (end < tail->used_end) recovery->event->torn_bytes = tail->used_end - end;
-  if (!is_damage && tail->later_records > 0) {
-    char message[128];
-    snprintf(message, sizeof message,
-             "%" PRIu64 " whole records behind a hole, never flushed, were not applied",
-             tail->later_records);
-    engine_report_damage(recovery->engine, segment->facts.id, tail->first_bad,
-                         tail->used_end - tail->first_bad, message);
-  }
-  return end;
-}
-
-/* Read the tail, find the end, and make what is before it durable: after the death of the
- * process it may be in the system's cache only. */
-static enum bitcask_status survey_active(struct recovery *recovery, struct segment *segment) {
-  struct engine *engine = recovery->engine;
-  struct tail tail;
-  uint32_t boot = engine->disk->ops->boot(engine->disk);
-  recovery->was_started_anew = boot == 0 || segment->boot != boot;
-  uint64_t known = restore_known(recovery->restore, segment).length;
-  TRY(read_tail(segment, known <= disk_file_size(segment->file) ? known : HEADER_SIZE, &tail));
-  segment->facts.length = decide_end(recovery, segment, &tail);
-  if (engine->is_readonly || MUTANT(TAIL_UNFLUSHED)) return BITCASK_OK;
-  return segment->file->ops->sync(segment->file);
-}
+/* ---- The segments that were open ---- */
 
 static enum bitcask_status copy_records(struct segment *from, struct segment *to) {
   struct segment_scan scan;
@@ -272,46 +207,72 @@ static enum bitcask_status copy_unflushed(struct recovery *recovery, struct segm
     return status == BITCASK_ABSENT ? BITCASK_OK : status;
   }
   new->file->ops->freeze(new->file);
-  new->is_sealed = true;
-  recovery->drop = old->facts.id;
+  atomic_store(&new->is_sealed, true);
+  recovery->drops[recovery->drop_count++] = old->facts.id;
   segment_unref(old);
   *segment = new;
   return BITCASK_OK;
 }
 
-/* Open it, find its end, and have it among the sealed segments; its facts come with loading. */
-static enum bitcask_status open_unclean(struct recovery *recovery, uint64_t id) {
+/* Make what is before its end durable: after the death of the process it may be in the system's
+ * cache only. Then have it read like any other sealed segment; the writer is dead. */
+static enum bitcask_status make_durable(struct recovery *recovery, const struct tail *tail,
+                                        struct segment **out) {
   struct engine *engine = recovery->engine;
-  struct segment_facts facts = segment_facts_empty(id, 0);
+  if (!MUTANT(TAIL_UNFLUSHED)) TRY(tail->segment->file->ops->sync(tail->segment->file));
+  TRY(segment_open(engine->directory, engine->manifest.store, &tail->segment->facts, false, out));
+  bool is_copied = recovery->was_stopped && !MUTANT(UNFLUSHED_TRUSTED);
+  enum bitcask_status status = is_copied ? copy_unflushed(recovery, out) : BITCASK_OK;
+  if (status != BITCASK_OK) segment_unref(*out);
+  return status;
+}
+
+/* Have it among the open ones; its facts come with loading. */
+static enum bitcask_status take_open(struct recovery *recovery, const struct tail *tail) {
+  struct engine *engine = recovery->engine;
   struct segment *segment = NULL;
-  enum bitcask_status status =
-      segment_open(engine->directory, engine->manifest.store, &facts, true, &segment);
-  if (status != BITCASK_OK) return note_problem(recovery, id, status);
-  status = survey_active(recovery, segment);
-  facts = segment->facts;
-  if (!engine->is_readonly) {
-    /* Read from now on like any other sealed segment; the writer is dead. */
-    segment_unref(segment);
-    segment = NULL;
-    if (status == BITCASK_OK)
-      status = segment_open(engine->directory, engine->manifest.store, &facts, false, &segment);
-  }
-  if (status == BITCASK_OK && facts.length == HEADER_SIZE) {
-    recovery->drop = id;
-    segment_unref(segment);
+  tail->segment->facts.length = tail->end;
+  if (tail->end <= HEADER_SIZE) {
+    recovery->drops[recovery->drop_count++] = tail->segment->facts.id;
     return BITCASK_OK;
   }
-  if (status == BITCASK_OK && recovery->was_stopped && !engine->is_readonly &&
-      !MUTANT(UNFLUSHED_TRUSTED))
-    status = copy_unflushed(recovery, &segment);
-  if (status == BITCASK_OK) status = restore_take_slot(recovery->restore, engine, segment);
+  if (engine->is_readonly)
+    segment = segment_ref(tail->segment);
+  else
+    TRY(make_durable(recovery, tail, &segment));
+  enum bitcask_status status = restore_take_slot(recovery->restore, engine, segment);
   if (status != BITCASK_OK) {
-    if (segment != NULL) engine_drop_slot(engine, segment);
+    engine_drop_slot(engine, segment);
     segment_unref(segment);
     return status;
   }
-  recovery->active = segment;
+  recovery->open[recovery->open_count++] = segment;
   return BITCASK_OK;
+}
+
+static enum bitcask_status survey_open(struct recovery *recovery, struct tails *tails) {
+  const struct manifest_state *state = &recovery->engine->manifest.state;
+  for (size_t i = state->open_count; i-- > 0;) {
+    enum bitcask_status status =
+        tails_add(tails, recovery->engine, state->open[i], recovery->restore);
+    if (status != BITCASK_OK) TRY(note_problem(recovery, state->open[i], status));
+  }
+  return BITCASK_OK;
+}
+
+static enum bitcask_status open_unclean(struct recovery *recovery) {
+  struct tails tails = {.count = 0};
+  enum bitcask_status status = survey_open(recovery, &tails);
+  if (status == BITCASK_OK && recovery->problems.size == 0) {
+    tails_decide(&tails, recovery->engine);
+    recovery->event->torn_bytes = tails.torn_bytes;
+    for (size_t i = 0; status == BITCASK_OK && i < tails.count; i++) {
+      recovery->was_started_anew |= tails.items[i].was_started_anew;
+      status = take_open(recovery, &tails.items[i]);
+    }
+  }
+  tails_release(&tails);
+  return status;
 }
 
 /* The segment that was active at a clean close: written to again, if it is just as it was
@@ -336,17 +297,16 @@ static enum bitcask_status open_closed(struct recovery *recovery) {
     segment_unref(segment);
     return status;
   }
-  segment->is_sealed = !is_as_left;
-  recovery->active = segment;
+  atomic_store(&segment->is_sealed, !is_as_left);
+  recovery->open[recovery->open_count++] = segment;
   return BITCASK_OK;
 }
 
-static enum bitcask_status open_active(struct recovery *recovery) {
+static enum bitcask_status open_last(struct recovery *recovery) {
   const struct manifest_state *state = &recovery->engine->manifest.state;
-  if (state->active == 0) return BITCASK_OK;
   if (state->is_closed) return open_closed(recovery);
-  recovery->is_unclean = true;
-  return open_unclean(recovery, state->active);
+  recovery->is_unclean = state->open_count > 0;
+  return open_unclean(recovery);
 }
 
 /* ---- The keydir ---- */
@@ -354,7 +314,7 @@ static enum bitcask_status open_active(struct recovery *recovery) {
 /* From the checkpoint, if there is one that is of use. */
 static void load_checkpoint(struct recovery *recovery) {
   if (recovery->restore == NULL) return;
-  recovery->is_restored = restore_adopt(recovery->restore, recovery->active);
+  recovery->is_restored = restore_adopt(recovery->restore, recovery->open, recovery->open_count);
   if (recovery->is_restored) return;
   restore_close(recovery->restore);
   recovery->restore = NULL;
@@ -382,33 +342,23 @@ static enum bitcask_status load_rest(struct recovery *recovery, struct segment *
 static enum bitcask_status seal(struct recovery *recovery, struct segment *segment,
                                 const struct segment_facts *facts) {
   struct engine *engine = recovery->engine;
-  recovery->seal = *facts;
-  recovery->seal.flags |= EDIT_FACTS_RECOVERED;
-  recovery->seal.sealed_ms = engine->disk->ops->now_ms(engine->disk);
-  segment->is_sealed = true;
-  recovery->active = NULL;
-  enum bitcask_status status = add_to_set(engine, segment);
-  if (status != BITCASK_OK) {
-    engine_drop_slot(engine, segment);
-    segment_unref(segment);
-  }
-  return status;
+  segment->facts = *facts;
+  segment->facts.flags |= EDIT_FACTS_RECOVERED;
+  segment->facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
+  recovery->seals[recovery->seal_count++] = segment->facts;
+  atomic_store(&segment->is_sealed, true);
+  return add_to_set(engine, segment);
 }
 
-static enum bitcask_status load_unclean(struct recovery *recovery) {
-  struct segment *segment = recovery->active;
+static enum bitcask_status load_unclean(struct recovery *recovery, struct segment *segment) {
   struct segment_facts found;
   TRY(load_rest(recovery, segment, &found));
-  segment->facts = found;
   segment->lacks_hint = true;
-  enum bitcask_status status = seal(recovery, segment, &found);
-  if (status == BITCASK_OK) segment->facts = recovery->seal;
-  return status;
+  return seal(recovery, segment, &found);
 }
 
-static enum bitcask_status load_closed(struct recovery *recovery) {
+static enum bitcask_status load_closed(struct recovery *recovery, struct segment *segment) {
   struct engine *engine = recovery->engine;
-  struct segment *segment = recovery->active;
   const struct segment_facts *closed = &engine->manifest.state.closed;
   struct segment_facts found;
   TRY(load_rest(recovery, segment, &found));
@@ -417,7 +367,6 @@ static enum bitcask_status load_closed(struct recovery *recovery) {
     segment->file->ops->freeze(segment->file);
     return seal(recovery, segment, closed);
   }
-  recovery->active = NULL;
   engine->active = segment;
   engine->is_active_closed = true;
   return BITCASK_OK;
@@ -428,18 +377,30 @@ static enum bitcask_status load_closed(struct recovery *recovery) {
 static enum bitcask_status load_hidden(struct recovery *recovery) {
   struct engine *engine = recovery->engine;
   if (!restore_has_gone(recovery->restore) || MUTANT(HIDDEN_FORGOTTEN)) return BITCASK_OK;
-  for (size_t i = 0; i <= engine->sealed_count; i++) {
-    struct segment *segment = i < engine->sealed_count ? engine->sealed[i] : recovery->active;
-    if (segment == NULL) continue;
+  for (size_t i = 0; i < engine->sealed_count + recovery->open_count; i++) {
+    struct segment *segment = i < engine->sealed_count ? engine->sealed[i]
+                                                       : recovery->open[i - engine->sealed_count];
     struct segment_facts known = restore_known(recovery->restore, segment);
     TRY(load_hiding(engine, segment, &known, restore_taken_ms(recovery->restore)));
   }
   return BITCASK_OK;
 }
 
-static enum bitcask_status load_active(struct recovery *recovery) {
-  if (recovery->active == NULL) return BITCASK_OK;
-  return recovery->is_unclean ? load_unclean(recovery) : load_closed(recovery);
+static enum bitcask_status load_open(struct recovery *recovery) {
+  while (recovery->open_count > 0) {
+    struct segment *segment = recovery->open[0];
+    TRY(recovery->is_unclean ? load_unclean(recovery, segment) : load_closed(recovery, segment));
+    recovery->open_count--; /* the engine's now */
+    memmove(&recovery->open[0], &recovery->open[1],
+            recovery->open_count * sizeof recovery->open[0]);
+  }
+  return BITCASK_OK;
+}
+
+static bool is_loaded(const struct recovery *recovery, const struct segment *segment) {
+  for (size_t i = 0; i < recovery->seal_count; i++)
+    if (recovery->seals[i].id == segment->facts.id) return true;
+  return false;
 }
 
 static int compare_ids(const void *left, const void *right) {
@@ -453,7 +414,7 @@ static bool has_hint(const struct recovery *recovery, uint64_t id) {
                                     compare_ids) != NULL;
 }
 
-/* The sealed segments that the manifest named; the one that was active is loaded already. */
+/* The sealed segments that the manifest named; those that were open are loaded already. */
 static enum bitcask_status load_sealed(struct recovery *recovery) {
   struct engine *engine = recovery->engine;
   if (recovery->hints.size > 0)
@@ -461,7 +422,7 @@ static enum bitcask_status load_sealed(struct recovery *recovery) {
           compare_ids);
   for (size_t i = 0; i < engine->sealed_count; i++) {
     struct segment *segment = engine->sealed[i];
-    if (segment->facts.id == recovery->seal.id) continue;
+    if (is_loaded(recovery, segment)) continue;
     struct segment_facts known = restore_known(recovery->restore, segment);
     bool used_hint = has_hint(recovery, segment->facts.id);
     if (known.length < segment->facts.length) {
@@ -501,10 +462,11 @@ static enum bitcask_status commit_recovery(struct recovery *recovery) {
   struct engine *engine = recovery->engine;
   struct bitcask_buffer items = {0};
   enum bitcask_status status = BITCASK_OK;
-  if (recovery->seal.id == 0 && recovery->drop == 0) return BITCASK_OK;
-  if (recovery->seal.id != 0) status = edit_append_facts(&items, EDIT_SEALED, &recovery->seal);
-  if (status == BITCASK_OK && recovery->drop != 0)
-    status = edit_append_removed(&items, recovery->drop);
+  if (recovery->seal_count == 0 && recovery->drop_count == 0) return BITCASK_OK;
+  for (size_t i = 0; status == BITCASK_OK && i < recovery->seal_count; i++)
+    status = edit_append_facts(&items, EDIT_SEALED, &recovery->seals[i]);
+  for (size_t i = 0; status == BITCASK_OK && i < recovery->drop_count; i++)
+    status = edit_append_removed(&items, recovery->drops[i]);
   if (status == BITCASK_OK) status = reserve_commit(engine, bytes_of(items.data, items.size));
   bitcask_buffer_release(&items);
   return status;
@@ -517,7 +479,7 @@ struct sweep {
 
 static bool is_of_store(const struct engine *engine, uint64_t id) {
   const struct manifest_state *state = &engine->manifest.state;
-  return state->active == id || manifest_sealed(state, id) != NULL;
+  return manifest_is_open(state, id) || manifest_sealed(state, id) != NULL;
 }
 
 /* The header of a file. ABSENT: it cannot be read; CORRUPT: it is none of ours. */
@@ -589,7 +551,7 @@ static bool is_known_by_now(const struct engine *engine, uint64_t id, uint64_t v
   if (!engine->is_readonly ||
       manifest_load(&now, engine->disk, engine->directory) != BITCASK_OK)
     return false;
-  bool is_known = now.state.active == id || manifest_sealed(&now.state, id) != NULL ||
+  bool is_known = manifest_is_open(&now.state, id) || manifest_sealed(&now.state, id) != NULL ||
                   version <= now.state.last_version;
   manifest_release(&now);
   return is_known;
@@ -701,11 +663,11 @@ static enum bitcask_status recover(struct recovery *recovery) {
   if (!recovery->was_stopped) recovery->restore = restore_open(engine);
   TRY(open_sealed(recovery));
   TRY(refuse(recovery));
-  TRY(open_active(recovery));
+  TRY(open_last(recovery));
   TRY(refuse(recovery));
   load_checkpoint(recovery);
   TRY(load_hidden(recovery));
-  TRY(load_active(recovery));
+  TRY(load_open(recovery));
   TRY(load_sealed(recovery));
   restore_versions(recovery);
   TRY(check_unknown_segments(recovery, recovery->newest_known));
@@ -718,8 +680,10 @@ static enum bitcask_status recover(struct recovery *recovery) {
 /* What is left over, after a failure too. */
 static void let_go(struct recovery *recovery) {
   if (!recovery->is_restored) restore_close(recovery->restore);
-  if (recovery->active != NULL) engine_drop_slot(recovery->engine, recovery->active);
-  segment_unref(recovery->active);
+  for (size_t i = 0; i < recovery->open_count; i++) {
+    engine_drop_slot(recovery->engine, recovery->open[i]);
+    segment_unref(recovery->open[i]);
+  }
   bitcask_buffer_release(&recovery->problems);
   bitcask_buffer_release(&recovery->hints);
 }

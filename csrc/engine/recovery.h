@@ -2,17 +2,9 @@
  * Recovery: from a directory, in any state that a crash can leave, to an engine.
  *
  * The manifest says which segments there are; nothing else does. Sealed ones are loaded
- * from their hint files, or read. The one that was active, unless the store was closed
- * cleanly, is read to its valid end and sealed there, in the manifest alone: no data file
- * is ever changed. Then what no manifest names is swept away.
- *
- * Bad bytes in the segment that was active mean one of three things:
- *   - nothing valid stands behind them: a torn tail, dropped;
- *   - valid records stand behind them, and the machine was not started anew since, or one of
- *     them tells that the place was durable before: damage, reported, all else kept;
- *   - else the system wrote later pages before earlier ones when the power was cut: what
- *     stands behind the hole was never promised, and is dropped, so that what remains is
- *     what had been written up to some moment.
+ * from their hint files, or read. Those that were open, unless the store was closed
+ * cleanly, are read to their valid ends (engine/tails) and sealed there, in the manifest alone:
+ * no data file is ever changed. Then what no manifest names is swept away.
  */
 #ifndef BITCASK_ENGINE_RECOVERY_H
 #define BITCASK_ENGINE_RECOVERY_H

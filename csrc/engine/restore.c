@@ -133,10 +133,11 @@ static bool take_segment(struct restore *restore, struct segment *segment, uint3
   return true;
 }
 
-static bool take_segments(struct restore *restore, struct segment *active) {
+static bool take_segments(struct restore *restore, struct segment *const *open, size_t count) {
   const struct engine *engine = restore->engine;
   uint32_t taken = 0;
-  if (active != NULL && !take_segment(restore, active, &taken)) return false;
+  for (size_t i = 0; i < count; i++)
+    if (!take_segment(restore, open[i], &taken)) return false;
   for (size_t i = 0; i < engine->sealed_count; i++)
     if (!take_segment(restore, engine->sealed[i], &taken)) return false;
   restore->has_gone = taken < restore->file->index.segment_count;
@@ -154,9 +155,11 @@ static bool is_known_whole(const struct restore *restore, const struct segment *
 }
 
 /* Is there nothing to load? */
-static bool is_all(const struct restore *restore, const struct segment *active) {
+static bool is_all(const struct restore *restore, struct segment *const *open, size_t count) {
   const struct engine *engine = restore->engine;
-  if (restore->has_gone || (active != NULL && !is_known_whole(restore, active))) return false;
+  if (restore->has_gone) return false;
+  for (size_t i = 0; i < count; i++)
+    if (!is_known_whole(restore, open[i])) return false;
   for (size_t i = 0; i < engine->sealed_count; i++)
     if (!is_known_whole(restore, engine->sealed[i])) return false;
   return true;
@@ -309,7 +312,6 @@ static bool restore_expiry(struct restore *restore) {
 /* ---- Adopting ---- */
 
 static void forget_counts(struct segment *segment) {
-  if (segment == NULL) return;
   atomic_store(&segment->live_bytes, 0);
   atomic_store(&segment->live_records, 0);
   atomic_store(&segment->expired_bytes, 0);
@@ -317,27 +319,27 @@ static void forget_counts(struct segment *segment) {
 }
 
 /* As if there had been none. The caller closes what the keydir has not released. */
-static void give_up(struct restore *restore, struct segment *active) {
+static void give_up(struct restore *restore, struct segment *const *open, size_t count) {
   struct engine *engine = restore->engine;
-  forget_counts(active);
+  for (size_t i = 0; i < count; i++) forget_counts(open[i]);
   for (size_t i = 0; i < engine->sealed_count; i++) forget_counts(engine->sealed[i]);
   keydir_clear(engine->keydir);
   expiry_clear(&engine->expiry);
 }
 
-bool restore_adopt(struct restore *restore, struct segment *active) {
+bool restore_adopt(struct restore *restore, struct segment *const *open, size_t count) {
   struct engine *engine = restore->engine;
   uint64_t seed = engine->hash.seed;
-  if (!take_segments(restore, active)) {
-    give_up(restore, active);
+  if (!take_segments(restore, open, count)) {
+    give_up(restore, open, count);
     return false;
   }
   put_to_sleep(restore);
   engine->hash.seed = restore->file->index.hash_seed;
-  bool is_sound = (is_all(restore, active) || settle_all(restore)) && restore_expiry(restore);
+  bool is_sound = (is_all(restore, open, count) || settle_all(restore)) && restore_expiry(restore);
   if (!is_sound) {
     engine->hash.seed = seed;
-    give_up(restore, active);
+    give_up(restore, open, count);
     return false;
   }
   restore->is_open = true;

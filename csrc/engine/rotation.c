@@ -1,77 +1,19 @@
 #include "engine/rotation.h"
 
 #include "base/mutant.h"
+#include "engine/flush.h"
 #include "engine/publish.h"
 #include "engine/reserve.h"
+#include "engine/settle.h"
 #include "engine/successor.h"
 #include "engine/worker.h"
-#include "store/hint_file.h"
-
-/* ---- Hints ---- */
-
-static void write_hint(void *owner, void *context) {
-  struct engine *engine = owner;
-  struct segment *segment = context;
-  enum bitcask_status status = BITCASK_OK;
-  bool is_wanted = !atomic_load(&segment->is_obsolete) &&
-                   !atomic_load(&engine->is_short_of_space);
-  if (is_wanted)
-    status = hint_file_write(engine->disk, segment, engine->manifest.store);
-  /* A hint file may be missing; damage in the segment is worth telling. */
-  if (status == BITCASK_CORRUPT)
-    engine_report_damage(engine, segment->facts.id, 0, 0, bitcask_error_text());
-  segment_unref(segment);
-}
-
-void engine_write_hint_later(struct engine *engine, struct segment *segment) {
-  segment_ref(segment);
-  if (engine->worker == NULL || !worker_add(engine->worker, write_hint, segment))
-    write_hint(engine, segment);
-}
 
 /* ---- Flushing ---- */
-
-/* Flush a segment unless it is sealed, and durable with that. */
-static enum bitcask_status flush_segment(struct engine *engine, struct segment *segment)
-    REQUIRES(engine->flush_lock) {
-  if (segment == NULL || segment->is_sealed) return BITCASK_OK;
-  uint64_t length = disk_file_size(segment->file);
-  if (atomic_load(&segment->synced_length) >= length) return BITCASK_OK;
-  atomic_fetch_add_explicit(&engine->counters.syncs, 1, memory_order_relaxed);
-  enum bitcask_status status = segment_sync(segment, length);
-  if (MUTANT(FLUSH_FAILURE_IGNORED)) return BITCASK_OK;
-  return status == BITCASK_OK ? status : engine_stop(engine, status);
-}
-
-/* The same for all that was appended before the call. The ticket is read first: whatever is
- * appended between the two reads is flushed too, and a segment sealed between them is
- * durable already. */
-enum bitcask_status rotation_flush(struct engine *engine) {
-  /* Whoever has waited for the lock while a flush failed must not try it again: the system may
-   * say then that all is well. */
-  TRY(engine_check_writable(engine));
-  uint64_t ticket = atomic_load(&engine->appended_ticket);
-  struct segment *active = engine_ref_active(engine);
-  enum bitcask_status status = flush_segment(engine, active);
-  segment_unref(active);
-  if (status != BITCASK_OK) return status;
-  if (atomic_load(&engine->durable_ticket) < ticket)
-    atomic_store(&engine->durable_ticket, ticket);
-  return BITCASK_OK;
-}
-
-enum bitcask_status engine_flush(struct engine *engine) {
-  TRY(engine_check_writable(engine));
-  mutex_lock(&engine->flush_lock);
-  enum bitcask_status status = rotation_flush(engine);
-  mutex_unlock(&engine->flush_lock);
-  return status;
-}
 
 enum bitcask_status rotation_publish_pending(struct engine *engine) {
   if (engine->pending_count == 0) return BITCASK_OK;
   mutex_lock(&engine->flush_lock);
-  enum bitcask_status status = rotation_flush(engine);
+  enum bitcask_status status = flush_all(engine);
   mutex_unlock(&engine->flush_lock);
   if (status == BITCASK_OK) publish_durable(engine);
   return status;
@@ -85,21 +27,12 @@ static void flush_ahead(void *owner, void *context) {
   if (status != BITCASK_OK && status != BITCASK_STOPPED) engine_report_failure(engine, status);
 }
 
-/* The nearer the end of the segment, the less is left for the one who seals it. */
-static uint64_t flush_size(const struct engine *engine, uint64_t length) {
-  enum { SIZE_MIN = 256 << 10 };
-  uint64_t size = successor_distance(engine, length) / 2;
-  if (size < SIZE_MIN) return SIZE_MIN;
-  return size < ENGINE_FLUSH_AHEAD ? size : ENGINE_FLUSH_AHEAD;
-}
-
 void rotation_flush_ahead(struct engine *engine) {
   const struct segment *active = engine->active;
-  uint64_t synced = atomic_load_explicit(&active->synced_length, memory_order_relaxed);
-  uint64_t length = active->facts.length;
   if (engine->flusher == NULL) return;
   successor_prepare(engine);
-  if (length - synced < flush_size(engine, length)) return;
+  uint64_t synced = atomic_load_explicit(&active->synced_length, memory_order_relaxed);
+  if (active->facts.length - synced < ENGINE_FLUSH_AHEAD) return;
   if (atomic_load_explicit(&engine->is_flush_queued, memory_order_relaxed)) return;
   if (atomic_exchange(&engine->is_flush_queued, true)) return;
   if (!worker_add(engine->flusher, flush_ahead, NULL))
@@ -162,102 +95,124 @@ static void report_sealed(struct engine *engine, const struct segment *segment) 
   engine_report(engine, &event);
 }
 
-/* The manifest says that it is sealed; now memory does. Its place was promised. */
-static void become_sealed(struct engine *engine, struct segment *segment,
-                          struct segment *successor) REQUIRES(engine->write_lock) {
-  mutex_lock(&engine->flush_lock);
-  segment->is_sealed = true;
-  segment->file->ops->freeze(segment->file);
-  mutex_unlock(&engine->flush_lock);
-  /* Once it is in the list, a merge may take it away. */
-  segment_ref(segment);
+/* The segment is not written to any more: among the sealed ones from now on, where a place was
+ * promised, and the next one takes its own place. */
+static void give_way(struct engine *engine, struct segment *old, struct segment *new, bool is_full)
+    REQUIRES(engine->write_lock) {
+  atomic_store(&old->is_sealed, true);
+  segment_ref(old); /* once it is in the list, a merge may take it away */
   mutex_lock(&engine->set_lock);
-  engine_add_sealed(engine, segment);
-  set_active(engine, successor); /* whoever looks for all segments finds it in one place or both */
+  if (is_full) settle_add(engine, old);
+  engine_add_sealed(engine, old);
+  set_active(engine, new); /* whoever looks for all segments finds it in one place or both */
   mutex_unlock(&engine->set_lock);
-  reserve_make(engine);
-  report_sealed(engine, segment);
+  report_sealed(engine, old);
   engine_note_consult(engine);
-  engine_write_hint_later(engine, segment);
-  segment_unref(segment);
+  segment_unref(old);
 }
 
-/* Write the edit that seals `old` (or drops it, without records) and makes `new` active. */
-static enum bitcask_status commit_rotation(struct engine *engine, struct segment *old,
-                                           struct segment *new) {
+/* ---- Beginning the next ---- */
+
+/* The edit by which the next one is open, unless it is that already, and `gone`, to which nothing
+ * was ever written, is not part of the store any more. */
+static enum bitcask_status name_next(struct engine *engine, const struct successor *next,
+                                     const struct segment *gone) {
   struct bitcask_buffer items = {0};
   enum bitcask_status status = BITCASK_OK;
-  if (old != NULL && old->facts.records > 0) {
-    old->facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
-    status = edit_append_facts(&items, EDIT_SEALED, &old->facts);
-  } else if (old != NULL) {
-    status = edit_append_removed(&items, old->facts.id);
-  }
-  if (status == BITCASK_OK && new != NULL)
-    status = edit_append_active(&items, new->facts.id);
-  bitcask_bytes all = bytes_of(items.data, items.size);
-  /* A seal alone comes before a merge; a new segment is for the caller to insist on. */
-  if (status == BITCASK_OK)
-    status = new == NULL ? reserve_commit(engine, all) : engine_commit(engine, all);
+  if (gone != NULL) status = edit_append_removed(&items, gone->facts.id);
+  if (status == BITCASK_OK) status = successor_name(next, &items);
+  if (status == BITCASK_OK && items.size > 0)
+    status = engine_commit(engine, bytes_of(items.data, items.size));
   bitcask_buffer_release(&items);
   return status;
 }
 
-/* The active segment gives way; a place among the sealed ones was promised. */
-static void give_way(struct engine *engine, struct segment *old, struct segment *new)
+static enum bitcask_status have_next(struct engine *engine, uint64_t record_size,
+                                     const struct segment *gone, struct segment **out)
     REQUIRES(engine->write_lock) {
-  if (old != NULL && old->facts.records > 0) {
-    become_sealed(engine, old, new);
-    return;
-  }
+  struct successor next;
+  enum bitcask_status status = successor_take(engine, record_size, &next);
+  if (status == BITCASK_OK) status = name_next(engine, &next, gone);
+  if (status != BITCASK_OK) successor_give_back(engine, &next);
+  *out = next.segment;
+  return status;
+}
+
+/* A new active segment in the place of none, or of one without records. */
+static enum bitcask_status begin(struct engine *engine, uint64_t record_size)
+    REQUIRES(engine->write_lock) {
+  struct segment *old = engine->active, *new = NULL;
+  TRY(have_next(engine, record_size, old, &new));
   set_active(engine, new);
-  engine_break_promise(engine, 1);
-  if (old == NULL) return;
+  if (old == NULL) return BITCASK_OK;
   engine_drop_slot(engine, old);
   atomic_fetch_add(&engine->obsolete_count, 1);
   atomic_store(&old->is_obsolete, true);
   segment_unref(old);
+  return BITCASK_OK;
 }
 
-/* Begin a new active segment that takes a record of `record_size` bytes; the old one, if
- * there is one, is sealed by the same edit. */
+/* Begin a new active segment that takes a record of `record_size` bytes; the old one is full. */
 static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
     REQUIRES(engine->write_lock) {
   struct segment *old = engine->active, *new = NULL;
+  if (old == NULL || old->facts.records == 0) return begin(engine, record_size);
+  TRY(settle_make_room(engine));
   TRY(engine_promise_sealed(engine, 1));
-  enum bitcask_status status = successor_take(engine, record_size, &new);
-  if (status == BITCASK_OK && old != NULL) status = flush_for_sealing(engine, old);
-  if (status == BITCASK_OK) status = commit_rotation(engine, old, new);
+  enum bitcask_status status = have_next(engine, record_size, NULL, &new);
   if (status != BITCASK_OK) {
     engine_break_promise(engine, 1);
-    successor_drop(engine, new);
     return status;
   }
-  give_way(engine, old, new);
+  old->facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
+  give_way(engine, old, new, true);
+  settle_later(engine);
   return BITCASK_OK;
+}
+
+/* ---- Sealing at once ---- */
+
+static enum bitcask_status commit_facts(struct engine *engine, enum edit_tag tag,
+                                        struct segment *active, const struct segment *gone) {
+  struct bitcask_buffer items = {0};
+  enum bitcask_status status = BITCASK_OK;
+  if (gone != NULL) status = edit_append_removed(&items, gone->facts.id);
+  if (status == BITCASK_OK && active != NULL)
+    status = edit_append_facts(&items, tag, &active->facts);
+  /* It comes before a merge, or at the end: then the reserve is there for it. */
+  if (status == BITCASK_OK && items.size > 0)
+    status = reserve_commit(engine, bytes_of(items.data, items.size));
+  bitcask_buffer_release(&items);
+  return status;
 }
 
 static enum bitcask_status seal_active(struct engine *engine) REQUIRES(engine->write_lock) {
   struct segment *active = engine->active;
   TRY(engine_promise_sealed(engine, 1));
+  active->facts.sealed_ms = engine->disk->ops->now_ms(engine->disk);
   enum bitcask_status status = flush_for_sealing(engine, active);
-  if (status == BITCASK_OK) status = commit_rotation(engine, active, NULL);
+  if (status == BITCASK_OK) status = commit_facts(engine, EDIT_SEALED, active, NULL);
   if (status != BITCASK_OK) {
+    active->facts.sealed_ms = 0;
     engine_break_promise(engine, 1);
     return status;
   }
-  give_way(engine, active, NULL);
+  segment_ref(active); /* once it is in the list, a merge may take it away */
+  give_way(engine, active, NULL, false);
+  settle_finish(engine, active);
+  segment_unref(active);
   return BITCASK_OK;
 }
 
 enum bitcask_status engine_seal(struct engine *engine, uint64_t *id) {
   TRY(engine_check_writable(engine));
+  TRY(settle_all(engine)); /* most of it without the lock that writers wait for */
   mutex_lock(&engine->write_lock);
   struct segment *active = engine->active;
   uint64_t sealed_id = active != NULL ? active->facts.id : 0;
-  enum bitcask_status status = BITCASK_OK;
+  enum bitcask_status status = settle_all(engine);
   *id = 0;
-  if (active != NULL && active->facts.records > 0) {
+  if (status == BITCASK_OK && active != NULL && active->facts.records > 0) {
     status = seal_active(engine);
     if (status == BITCASK_OK) *id = sealed_id;
   }
@@ -268,15 +223,12 @@ enum bitcask_status engine_seal(struct engine *engine, uint64_t *id) {
 enum bitcask_status engine_close_cleanly(struct engine *engine) {
   if (engine->is_readonly || atomic_load(&engine->is_stopped)) return BITCASK_OK;
   mutex_lock(&engine->write_lock);
-  struct segment *active = engine->active;
-  enum bitcask_status status = BITCASK_OK;
-  if (active != NULL && !engine->is_active_closed) {
-    struct bitcask_buffer items = {0};
-    status = flush_for_sealing(engine, active);
-    if (status == BITCASK_OK) status = edit_append_facts(&items, EDIT_CLOSED, &active->facts);
-    if (status == BITCASK_OK) status = reserve_commit(engine, bytes_of(items.data, items.size));
-    bitcask_buffer_release(&items);
-  }
+  struct segment *active = engine->is_active_closed ? NULL : engine->active;
+  enum bitcask_status status = settle_all(engine);
+  if (status == BITCASK_OK && active != NULL) status = flush_for_sealing(engine, active);
+  if (status == BITCASK_OK)
+    status = commit_facts(engine, EDIT_CLOSED, active, engine->prepared);
+  if (status == BITCASK_OK) successor_drop_prepared(engine);
   mutex_unlock(&engine->write_lock);
   return status;
 }
@@ -288,7 +240,7 @@ enum bitcask_status engine_close_cleanly(struct engine *engine) {
 static enum bitcask_status mark_open(struct engine *engine) REQUIRES(engine->write_lock) {
   if (!engine->is_active_closed || MUTANT(CLOSE_BELIEVED)) return BITCASK_OK;
   struct bitcask_buffer items = {0};
-  enum bitcask_status status = edit_append_active(&items, engine->active->facts.id);
+  enum bitcask_status status = edit_append_open(&items, engine->active->facts.id);
   if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
   if (status == BITCASK_OK) engine->is_active_closed = false;
   bitcask_buffer_release(&items);

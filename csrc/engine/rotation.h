@@ -1,25 +1,16 @@
 /*
- * The active segment: flushing it, sealing it, and beginning the next.
+ * The active segment: when it is full, sealing it, and beginning the next.
  *
- *   seal     flush the last byte -> edit: sealed -> out of the writers' hands
- *   rotate   new file, its header flushed -> directory flushed -> old one flushed
- *            -> one edit: old sealed, new active
+ *   rotate   the next one, durable and open in the manifest -> writes go there; the old one is
+ *            full, and settled behind the writer's back (engine/settle)
+ *   seal     what is full settled -> flush the last byte -> edit: sealed
  *
- * A writer waits for the last two alone: the new file is made ahead (engine/successor), and the
- * flusher leaves less and less to flush as the end of the segment comes near.
- *
- * Whoever gets the flush lock first flushes for all who have appended by then.
+ * A writer that rotates waits for no disk: the next segment is made ahead (engine/successor).
  */
 #ifndef BITCASK_ENGINE_ROTATION_H
 #define BITCASK_ENGINE_ROTATION_H
 
 #include "engine/engine.h"
-
-/* Everything appended so far is durable on OK. */
-enum bitcask_status engine_flush(struct engine *engine) EXCLUDES(engine->flush_lock);
-
-/* The same for a caller that holds the flush lock, or the write lock and not it. */
-enum bitcask_status rotation_flush(struct engine *engine) REQUIRES(engine->flush_lock);
 
 /* Flush and publish what was appended and is not published yet. */
 enum bitcask_status rotation_publish_pending(struct engine *engine) REQUIRES(engine->write_lock);
@@ -45,8 +36,5 @@ enum bitcask_status engine_seal(struct engine *engine, uint64_t *id)
 
 /* Flush, and record that the store was closed cleanly. */
 enum bitcask_status engine_close_cleanly(struct engine *engine) EXCLUDES(engine->write_lock);
-
-/* Write the hint file of a sealed segment, in the background where there is one. */
-void engine_write_hint_later(struct engine *engine, struct segment *segment);
 
 #endif

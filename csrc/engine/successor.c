@@ -3,16 +3,11 @@
 #include "base/mutant.h"
 #include "engine/worker.h"
 
-enum { PREPARED_SIZE_MIN = 4 << 20, PREPARED_FRACTION = 8 };
+enum { PREPARED_SIZE_MIN = 4 << 20, PREPARED_FRACTION = 2 };
 
-uint64_t successor_distance(const struct engine *engine, uint64_t length) {
-  uint64_t full = atomic_load_explicit(&engine->seal_size, memory_order_relaxed);
-  return length < full ? full - length : 0;
-}
-
-/* After a failed flush nothing is deleted: the next open sweeps it. */
-void successor_drop(struct engine *engine, struct segment *segment) {
-  if (segment == NULL) return;
+/* Let go of a segment that no manifest names, and remove its file. After a failed flush nothing
+ * is deleted: the next open sweeps it. */
+static void drop(struct engine *engine, struct segment *segment) {
   engine_drop_slot(engine, segment);
   segment->obsolete_count = NULL;
   atomic_store(&segment->is_obsolete, !atomic_load(&engine->is_stopped));
@@ -32,20 +27,36 @@ static enum bitcask_status make(struct engine *engine, uint64_t record_size,
   if (status == BITCASK_IO) engine_stop(engine, status);
   if (status == BITCASK_OK) status = engine_take_slot(engine, *out);
   if (status != BITCASK_OK) {
-    successor_drop(engine, *out);
+    drop(engine, *out);
     *out = NULL;
   }
   return status;
+}
+
+static enum bitcask_status name_it(struct engine *engine, struct segment *segment) {
+  struct bitcask_buffer items = {0};
+  const struct successor successor = {segment, NAMING_DUE};
+  enum bitcask_status status = successor_name(&successor, &items);
+  if (status == BITCASK_OK) status = engine_commit(engine, bytes_of(items.data, items.size));
+  bitcask_buffer_release(&items);
+  return status;
+}
+
+static struct segment *make_and_name(struct engine *engine) {
+  struct segment *segment = NULL;
+  if (engine_check_writable(engine) != BITCASK_OK) return NULL;
+  if (make(engine, 0, &segment) != BITCASK_OK) return NULL;
+  if (name_it(engine, segment) == BITCASK_OK) return segment;
+  drop(engine, segment);
+  return NULL;
 }
 
 /* On the flusher's thread. Whoever needs the segment makes it himself where this has failed,
  * and tells. */
 static void prepare(void *owner, void *context) {
   struct engine *engine = owner;
-  struct segment *segment = NULL;
   (void)context;
-  enum bitcask_status status = engine_check_writable(engine);
-  if (status == BITCASK_OK) status = make(engine, 0, &segment);
+  struct segment *segment = make_and_name(engine);
   mutex_lock(&engine->write_lock);
   engine->prepared = segment;
   engine->has_prepare_failed = segment == NULL;
@@ -55,27 +66,50 @@ static void prepare(void *owner, void *context) {
 void successor_prepare(struct engine *engine) {
   uint64_t full = atomic_load_explicit(&engine->seal_size, memory_order_relaxed);
   if (engine->flusher == NULL || engine->is_prepare_asked || full < PREPARED_SIZE_MIN) return;
-  if (successor_distance(engine, engine->active->facts.length) > full / PREPARED_FRACTION) return;
+  if (engine->active->facts.length < full / PREPARED_FRACTION) return;
   engine->is_prepare_asked = worker_add(engine->flusher, prepare, NULL);
 }
 
+static bool is_behind_active(const struct engine *engine, const struct segment *segment)
+    REQUIRES(engine->write_lock) {
+  return engine->active == NULL || engine->active->facts.id < segment->facts.id;
+}
+
 enum bitcask_status successor_take(struct engine *engine, uint64_t record_size,
-                                   struct segment **out) {
+                                   struct successor *out) {
   struct segment *prepared = engine->prepared;
   if (engine->has_prepare_failed) engine->is_prepare_asked = engine->has_prepare_failed = false;
+  *out = (struct successor){.naming = NAMING_DUE};
   if (prepared == NULL || HEADER_SIZE + record_size > engine->options.segment_size)
-    return make(engine, record_size, out);
+    return make(engine, record_size, &out->segment);
   engine->prepared = NULL;
   engine->is_prepare_asked = false;
-  *out = prepared;
+  out->segment = prepared;
+  out->naming = is_behind_active(engine, prepared) ? NAMING_DONE : NAMING_MISPLACED;
   return BITCASK_OK;
 }
 
+enum bitcask_status successor_name(const struct successor *successor,
+                                   struct bitcask_buffer *items) {
+  uint64_t id = successor->segment->facts.id;
+  if (successor->naming == NAMING_DONE) return BITCASK_OK;
+  if (successor->naming == NAMING_MISPLACED) TRY(edit_append_removed(items, id));
+  return edit_append_open(items, id);
+}
+
+void successor_give_back(struct engine *engine, const struct successor *successor) {
+  if (successor->segment == NULL) return;
+  if (successor->naming == NAMING_DUE) {
+    drop(engine, successor->segment);
+    return;
+  }
+  engine->prepared = successor->segment;
+  engine->is_prepare_asked = true;
+}
+
 void successor_drop_prepared(struct engine *engine) {
-  mutex_lock(&engine->write_lock);
   struct segment *prepared = engine->prepared;
   engine->prepared = NULL;
   engine->is_prepare_asked = false;
-  mutex_unlock(&engine->write_lock);
-  successor_drop(engine, prepared);
+  if (prepared != NULL) drop(engine, prepared);
 }

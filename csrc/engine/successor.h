@@ -1,7 +1,7 @@
 /*
- * The segment that will be the active one next: made, flushed and named in the directory
- * before it is needed, so that no writer waits for that. It holds nothing, and no manifest
- * names it before it is taken; after a crash it is an orphan.
+ * The segment that will be the active one next: made, flushed, named in the directory and open
+ * in the manifest before it is needed, so that no writer waits for that. It holds nothing until
+ * it is taken; after a crash, and at a clean close, it is dropped.
  *
  * Threads: prepared on the flusher's, taken under the write lock.
  */
@@ -10,22 +10,34 @@
 
 #include "engine/engine.h"
 
-/* Have one prepared in the background, when the active segment is nearly full; small segments
+/* Have one prepared in the background, when the active segment is half full; small segments
  * are made when they are needed. */
 void successor_prepare(struct engine *engine) REQUIRES(engine->write_lock);
 
+/* Does the manifest have it as open, behind the one that is active now? One that was passed over
+ * by another, for a record that it had no room for, stands before that one: misplaced. */
+enum naming { NAMING_DONE, NAMING_DUE, NAMING_MISPLACED };
+
+struct successor {
+  struct segment *segment;
+  enum naming naming;
+};
+
 /* A segment to become the active one, that takes a record of `record_size` bytes: durable, name
- * and all, before the manifest names it. */
+ * and all; its naming, unless it is done, is left to the caller. */
 enum bitcask_status successor_take(struct engine *engine, uint64_t record_size,
-                                   struct segment **out) REQUIRES(engine->write_lock);
+                                   struct successor *out) REQUIRES(engine->write_lock);
 
-/* Let go of a segment that no manifest came to name, and remove its file. NULL is fine. */
-void successor_drop(struct engine *engine, struct segment *segment);
+/* Add what is left of its naming to an edit. */
+enum bitcask_status successor_name(const struct successor *successor,
+                                   struct bitcask_buffer *items);
 
-/* The same for the one that was prepared, if there is one. */
-void successor_drop_prepared(struct engine *engine) EXCLUDES(engine->write_lock);
+/* It did not come to be the active one after all. */
+void successor_give_back(struct engine *engine, const struct successor *successor)
+    REQUIRES(engine->write_lock);
 
-/* Bytes that may still be appended until a segment of this length is full. */
-uint64_t successor_distance(const struct engine *engine, uint64_t length);
+/* Let go of the one that was prepared, if there is one, and remove its file: the manifest does
+ * not name it any more. */
+void successor_drop_prepared(struct engine *engine) REQUIRES(engine->write_lock);
 
 #endif

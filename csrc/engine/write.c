@@ -4,9 +4,11 @@
 
 #include "base/mutant.h"
 #include "engine/checkpointing.h"
+#include "engine/flush.h"
 #include "engine/publish.h"
 #include "engine/reserve.h"
 #include "engine/rotation.h"
+#include "engine/settle.h"
 
 /* A request on its way to the segment. */
 struct write {
@@ -161,10 +163,13 @@ static enum bitcask_status try_append(struct engine *engine, struct group *group
   return BITCASK_OK;
 }
 
-/* For deletes the reserve may be given up: they come before the merge that frees space. */
+/* What is full has space beyond its end, which settling gives back. For deletes the reserve may be
+ * given up, too: they come before the merge that frees space. */
 static enum bitcask_status append(struct engine *engine, struct group *group)
     REQUIRES(engine->write_lock) {
   enum bitcask_status status = try_append(engine, group);
+  if (status == BITCASK_NOSPACE && settle_is_due(engine) && settle_all(engine) == BITCASK_OK)
+    status = try_append(engine, group);
   if (status != BITCASK_NOSPACE || !group->has_only_deletes || !reserve_spend(engine, RESERVE_WORK))
     return status;
   return try_append(engine, group);
@@ -189,11 +194,10 @@ static enum bitcask_status flush_and_publish(struct engine *engine, uint64_t tic
   enum bitcask_status status = BITCASK_OK;
   mutex_lock(&engine->flush_lock);
   if (atomic_load(&engine->durable_ticket) < ticket) {
-    status = engine_check_writable(engine);
     if (MUTANT(ACKNOWLEDGED_UNFLUSHED))
       atomic_store(&engine->durable_ticket, ticket);
-    else if (status == BITCASK_OK)
-      status = rotation_flush(engine);
+    else
+      status = flush_all(engine);
   }
   mutex_unlock(&engine->flush_lock);
   if (status != BITCASK_OK) return status;
@@ -243,7 +247,7 @@ static enum bitcask_status flush_if_due(struct engine *engine) REQUIRES(engine->
   if (now - engine->last_interval_sync_us < interval) return BITCASK_OK;
   engine->last_interval_sync_us = now;
   mutex_lock(&engine->flush_lock);
-  enum bitcask_status status = rotation_flush(engine);
+  enum bitcask_status status = flush_all(engine);
   mutex_unlock(&engine->flush_lock);
   return status;
 }

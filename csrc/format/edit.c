@@ -20,8 +20,8 @@ enum bitcask_status edit_append_numbers(struct bitcask_buffer *payload, uint64_t
   return coding_append_u64(payload, last_version);
 }
 
-enum bitcask_status edit_append_active(struct bitcask_buffer *payload, uint64_t id) {
-  return append_tagged(payload, EDIT_ACTIVE, id);
+enum bitcask_status edit_append_open(struct bitcask_buffer *payload, uint64_t id) {
+  return append_tagged(payload, EDIT_OPEN, id);
 }
 
 enum bitcask_status edit_append_removed(struct bitcask_buffer *payload, uint64_t id) {
@@ -73,7 +73,7 @@ bool edit_next_item(struct coding_reader *reader, struct edit_item *out) {
       out->next_id = coding_u64(reader);
       out->last_version = coding_u64(reader);
       break;
-    case EDIT_ACTIVE:
+    case EDIT_OPEN:
     case EDIT_REMOVED:
       out->id = coding_u64(reader);
       break;

@@ -11,9 +11,11 @@
  *
  *   'F'  the set begins anew, from nothing; first item of a manifest's first edit
  *   'N'  next_id u64, last_version u64: numbers handed out; in every edit
- *   'A'  id u64: this segment is the active one from now on
- *   'C'  facts: the active segment, as it was when the store was closed
- *   'S'  facts: this segment is sealed (the active one, or an output of a merge)
+ *   'A'  id u64: this segment is open: writes may be in it, of which nobody knows how far they go.
+ *        Several may be: those that are full and not flushed yet, the one that is written to,
+ *        and the one after it
+ *   'C'  facts: the only open segment, as it was when the store was closed
+ *   'S'  facts: this segment is sealed (one that was open, or an output of a merge)
  *   'R'  id u64: this segment is no longer part of the store
  *   'D'  version u64: a merge has dropped records up to this version; what is on disk tells
  *        all writes only after it
@@ -55,7 +57,7 @@ struct segment_facts {
 enum edit_tag {
   EDIT_FULL = 'F',
   EDIT_NUMBERS = 'N',
-  EDIT_ACTIVE = 'A',
+  EDIT_OPEN = 'A',
   EDIT_CLOSED = 'C',
   EDIT_SEALED = 'S',
   EDIT_REMOVED = 'R',
@@ -66,7 +68,7 @@ enum edit_tag {
 /* One item, as it is read back. */
 struct edit_item {
   enum edit_tag tag;
-  uint64_t id; /* ACTIVE, REMOVED */
+  uint64_t id; /* OPEN, REMOVED */
   uint64_t version; /* DROPPED */
   uint64_t salt;    /* CHECKPOINT */
   uint64_t next_id, last_version; /* NUMBERS */
@@ -78,7 +80,7 @@ enum { EDIT_FRAME_SIZE = 24, EDIT_PAYLOAD_SIZE_MAX = 1 << 28 };
 enum bitcask_status edit_append_full(struct bitcask_buffer *payload);
 enum bitcask_status edit_append_numbers(struct bitcask_buffer *payload, uint64_t next_id,
                                         uint64_t last_version);
-enum bitcask_status edit_append_active(struct bitcask_buffer *payload, uint64_t id);
+enum bitcask_status edit_append_open(struct bitcask_buffer *payload, uint64_t id);
 enum bitcask_status edit_append_removed(struct bitcask_buffer *payload, uint64_t id);
 enum bitcask_status edit_append_dropped(struct bitcask_buffer *payload, uint64_t version);
 enum bitcask_status edit_append_checkpoint(struct bitcask_buffer *payload, uint64_t salt);

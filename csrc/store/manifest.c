@@ -37,7 +37,27 @@ const struct segment_facts *manifest_sealed(const struct manifest_state *state, 
   return NULL;
 }
 
-/* Can the set get a segment with this id and length, sealed or active? */
+static size_t find_open(const struct manifest_state *state, uint64_t id) {
+  size_t i = 0;
+  while (i < state->open_count && state->open[i] != id) i++;
+  return i;
+}
+
+bool manifest_is_open(const struct manifest_state *state, uint64_t id) {
+  return find_open(state, id) < state->open_count;
+}
+
+static bool close_open(struct manifest_state *state, uint64_t id) {
+  size_t i = find_open(state, id);
+  if (i == state->open_count) return false;
+  state->open_count--;
+  memmove(&state->open[i], &state->open[i + 1],
+          (state->open_count - i) * sizeof state->open[0]);
+  state->is_closed = false;
+  return true;
+}
+
+/* Can the set get a segment with this id and length, sealed or open? */
 static enum bitcask_status check_new(const struct manifest_state *state, uint64_t id,
                                      uint64_t length) {
   if (manifest_sealed(state, id) != NULL)
@@ -58,17 +78,34 @@ static enum bitcask_status add_sealed(struct manifest_state *state,
     state->sealed_capacity = capacity;
   }
   state->sealed[state->sealed_count++] = *facts;
-  if (state->active == facts->id) state->active = 0;
   state->is_closed = false;
+  close_open(state, facts->id);
+  return BITCASK_OK;
+}
+
+/* One that was closed is open again by this. */
+static enum bitcask_status add_open(struct manifest_state *state, uint64_t id, uint64_t length) {
+  TRY(check_new(state, id, length));
+  state->is_closed = false;
+  if (manifest_is_open(state, id)) return BITCASK_OK;
+  if (state->open_count == MANIFEST_OPEN_MAX)
+    return status_fail(BITCASK_CORRUPT, "manifest: segment %" PRIu64 " is one too many to be open", id);
+  state->open[state->open_count++] = id;
+  return BITCASK_OK;
+}
+
+static enum bitcask_status set_closed(struct manifest_state *state,
+                                      const struct segment_facts *facts) {
+  TRY(add_open(state, facts->id, facts->length));
+  if (state->open_count > 1)
+    return status_fail(BITCASK_CORRUPT, "manifest: closed with %zu segments open", state->open_count);
+  state->is_closed = true;
+  state->closed = *facts;
   return BITCASK_OK;
 }
 
 static enum bitcask_status remove_segment(struct manifest_state *state, uint64_t id) {
-  if (state->active == id) {
-    state->active = 0;
-    state->is_closed = false;
-    return BITCASK_OK;
-  }
+  if (close_open(state, id)) return BITCASK_OK;
   for (size_t i = 0; i < state->sealed_count; i++) {
     if (state->sealed[i].id != id) continue;
     size_t behind = state->sealed_count - i - 1;
@@ -83,7 +120,7 @@ static enum bitcask_status apply_item(struct manifest_state *state, const struct
   switch (item->tag) {
     case EDIT_FULL:
       state->sealed_count = 0;
-      state->active = 0;
+      state->open_count = 0;
       state->is_closed = false;
       state->dropped_version = 0;
       state->checkpoint = 0;
@@ -92,11 +129,8 @@ static enum bitcask_status apply_item(struct manifest_state *state, const struct
       state->next_id = item->next_id;
       state->last_version = item->last_version;
       return BITCASK_OK;
-    case EDIT_ACTIVE:
-      TRY(check_new(state, item->id, HEADER_SIZE));
-      state->active = item->id;
-      state->is_closed = false;
-      return BITCASK_OK;
+    case EDIT_OPEN:
+      return add_open(state, item->id, HEADER_SIZE);
     case EDIT_DROPPED:
       if (item->version > state->dropped_version) state->dropped_version = item->version;
       return BITCASK_OK;
@@ -104,11 +138,7 @@ static enum bitcask_status apply_item(struct manifest_state *state, const struct
       state->checkpoint = item->salt;
       return BITCASK_OK;
     case EDIT_CLOSED:
-      TRY(check_new(state, item->facts.id, item->facts.length));
-      state->active = item->facts.id;
-      state->is_closed = true;
-      state->closed = item->facts;
-      return BITCASK_OK;
+      return set_closed(state, &item->facts);
     case EDIT_SEALED:
       return add_sealed(state, &item->facts);
     case EDIT_REMOVED:
@@ -133,9 +163,9 @@ static enum bitcask_status encode_full(const struct manifest_state *state,
   if (state->checkpoint != 0) TRY(edit_append_checkpoint(payload, state->checkpoint));
   for (size_t i = 0; i < state->sealed_count; i++)
     TRY(edit_append_facts(payload, EDIT_SEALED, &state->sealed[i]));
-  if (state->active != 0 && state->is_closed)
-    return edit_append_facts(payload, EDIT_CLOSED, &state->closed);
-  if (state->active != 0) return edit_append_active(payload, state->active);
+  if (state->is_closed) return edit_append_facts(payload, EDIT_CLOSED, &state->closed);
+  for (size_t i = 0; i < state->open_count; i++)
+    TRY(edit_append_open(payload, state->open[i]));
   return BITCASK_OK;
 }
 

@@ -18,13 +18,18 @@
 #include "format/edit.h"
 #include "format/header.h"
 
+/* So many segments may be open at once: those that are full and not durable yet, the active one,
+ * and the one that will be it next. */
+enum { MANIFEST_OPEN_MAX = 16 };
+
 /* What the edits add up to. */
 struct manifest_state {
   struct segment_facts *sealed; /* in the order they were added */
   size_t sealed_count;
   size_t sealed_capacity;
-  uint64_t active;             /* id, or 0: none */
-  bool is_closed;              /* cleanly: `closed` tells the active segment's facts */
+  uint64_t open[MANIFEST_OPEN_MAX]; /* ids of those that writes go to, or went to, unsealed */
+  size_t open_count;
+  bool is_closed; /* cleanly: one is open, and `closed` tells its facts */
   struct segment_facts closed;
   uint64_t next_id;
   uint64_t last_version;
@@ -69,5 +74,8 @@ enum bitcask_status manifest_commit(struct manifest *manifest, uint64_t last_ver
 
 /* The facts of a sealed segment; NULL: it is not part of the store, or not sealed. */
 const struct segment_facts *manifest_sealed(const struct manifest_state *state, uint64_t id);
+
+/* Is the segment one of those that are open? */
+bool manifest_is_open(const struct manifest_state *state, uint64_t id);
 
 #endif

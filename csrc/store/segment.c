@@ -105,7 +105,7 @@ enum bitcask_status segment_open(struct disk_directory *directory, store_identit
   struct segment *segment = segment_new(directory, 0);
   if (segment == NULL) return BITCASK_NOMEMORY;
   segment->facts = *facts;
-  segment->is_sealed = true;
+  atomic_store(&segment->is_sealed, true);
   filename name = filename_of_segment(facts->id);
   enum bitcask_status status =
       directory->ops->open(directory, name.text, growing, &segment->file);

@@ -34,11 +34,11 @@ struct segment {
 
   /* the writer's while it is active, fixed once sealed */
   struct segment_facts facts;
-  bool is_sealed;
   bool lacks_hint; /* found while opening: its hint file is to be written */
   bool is_suspect; /* opening met bytes in it that are no record, so nobody knows all it holds */
 
   /* atomic */
+  atomic_bool is_sealed; /* no more is written to it */
   atomic_uint_least64_t synced_length; /* bytes known to be durable */
   atomic_uint_least64_t live_bytes;
   atomic_uint_least64_t live_records;

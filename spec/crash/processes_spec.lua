@@ -581,6 +581,8 @@ describe("S72 descriptors:", function()
     local path = ...
     local db = assert(bitcask.open(path, { segment_size = 512 }))
     for i = 1, 20 do assert(db:put("k" .. i, ("v"):rep(100))) end
+    assert(db:seal()) -- those that are full give theirs back
+    assert(db:put("k1", ("v"):rep(100)))
     local held = {}
     process.limit("descriptors", 40)
     while true do

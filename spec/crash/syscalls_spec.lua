@@ -181,29 +181,33 @@ describe("the order of system calls", function()
     assert.is_truthy(naming.sync.ended < put.began)
   end)
 
-  traced("a rotation: the old segment and the new one are durable before the edit", function()
+  traced("a rotation: the new segment is durable before the edit that opens it, the old one before "
+    .. "the edit that seals it", function()
     local all = trace.run([[
       local db = assert(bitcask.open((...), { segment_size = 2048, sync = "none" }))
       for i = 1, 100 do
         assert(db:put("k" .. i % 10, ("v"):rep(100)))
         mark("put " .. i)
       end
+      assert(db:seal())
     ]], path)
     local made = find(all, { name = "openat", path = segment, text = ".*O_CREAT.*" })
     assert.is_truthy(#made >= 5)
     for i = 2, #made do
       local new, old = made[i], made[i - 1]
-      local edit = edit_after(all, new)
+      local opening = edit_after(all, new)
       local header = first(all, { name = "fdatasync", path = new.path, ok = true,
-        before = edit.start }, "the sync of " .. new.path)
-      first(all, { name = "fsync", path = "%.", ok = true, after = header, before = edit.start },
-        "the sync of the name " .. new.path)
+        before = opening.start }, "the sync of " .. new.path)
+      first(all, { name = "fsync", path = "%.", ok = true, after = header,
+        before = opening.start }, "the sync of the name " .. new.path)
       -- To the last byte: after every write, that is after the put before this rotation.
       local puts = find(all, { name = "mark", before = new })
-      first(all, { name = "fdatasync", path = old.path, ok = true, after = puts[#puts],
-        before = edit.start }, "the sync of what is sealed, " .. old.path)
-      -- Nothing is written to it any more.
-      assert.equals(0, #find(all, { name = "pwrite64", path = old.path, after = edit.sync }))
+      local cut = first(all, { name = "ftruncate", path = old.path, ok = true,
+        after = puts[#puts] }, "giving back the space behind the end of " .. old.path)
+      local synced = first(all, { name = "fdatasync", path = old.path, ok = true, after = cut },
+        "the sync of what is sealed, " .. old.path)
+      edit_after(all, synced)
+      assert.equals(0, #find(all, { name = "pwrite64", path = old.path, after = cut }))
     end
   end)
 

@@ -36,6 +36,7 @@ local function newest_of_all(about)
     look(segment)
   end
   if about.active then look(about.active) end
+  for _, segment in pairs(about.full) do look(segment) end
   return newest
 end
 
@@ -100,7 +101,7 @@ local function check(db, path, is_fresh)
   local all = table.move(description.segments, 1, #description.segments, 1, {})
   all[#all + 1] = description.active
   for _, told in ipairs(all) do
-    local segment = told.active and about.active or about.sealed[told.id]
+    local segment = told.active and about.active or about.sealed[told.id] or about.full[told.id]
     if #segment.records > 0 then check_segment(told, count(segment, newest, now), is_fresh) end
     seen = seen + 1
     for name in pairs(sums) do
@@ -110,8 +111,10 @@ local function check(db, path, is_fresh)
   for name, sum in pairs(sums) do
     assert(description[name] == sum and db:stats()[name] == sum, name)
   end
-  for _ in pairs(about.sealed) do
-    seen = seen - 1
+  for _, kind in ipairs { about.sealed, about.full } do
+    for _ in pairs(kind) do
+      seen = seen - 1
+    end
   end
   assert(seen == (description.active and 1 or 0), "segments")
 end

@@ -78,7 +78,7 @@ end
 local items = {}
 
 function items.F(state, _, at)
-  state.sealed, state.active, state.closed, state.dropped = {}, nil, nil, 0
+  state.sealed, state.open, state.closed, state.dropped = {}, {}, nil, 0
   state.checkpoint = nil
   return at
 end
@@ -88,15 +88,36 @@ function items.N(state, payload, at)
   return at
 end
 
+local function position(list, wanted)
+  for i, one in ipairs(list) do
+    if one == wanted then return i end
+  end
+end
+
+local function add_open(state, id)
+  if not position(state.open, id) then table.insert(state.open, id) end
+  expect(#state.open <= 16, "%d segments are open", #state.open)
+end
+
+local function remove_open(state, id)
+  local at = position(state.open, id)
+  if at then table.remove(state.open, at) end
+  if at then state.closed = nil end
+  return at
+end
+
 function items.A(state, payload, at)
-  state.active, at = ("<i8"):unpack(payload, at)
+  local id
+  id, at = ("<i8"):unpack(payload, at)
+  add_open(state, id)
   state.closed = nil
   return at
 end
 
 function items.C(state, payload, at)
   state.closed, at = unpack_facts(payload, at)
-  state.active = state.closed.id
+  add_open(state, state.closed.id)
+  expect(#state.open == 1, "closed with %d segments open", #state.open)
   return at
 end
 
@@ -105,16 +126,15 @@ function items.S(state, payload, at)
   facts, at = unpack_facts(payload, at)
   expect(not state.sealed[facts.id], "segment %d is sealed twice", facts.id)
   state.sealed[facts.id] = facts
-  if state.active == facts.id then state.active, state.closed = nil, nil end
+  remove_open(state, facts.id)
   return at
 end
 
 function items.R(state, payload, at)
   local id
   id, at = ("<i8"):unpack(payload, at)
-  expect(state.sealed[id] or state.active == id, "segment %d is removed, but not there", id)
+  expect(remove_open(state, id) or state.sealed[id], "segment %d is removed, but not there", id)
   state.sealed[id] = nil
-  if state.active == id then state.active, state.closed = nil, nil end
   return at
 end
 
@@ -285,10 +305,10 @@ local function sealed_segment(directory, state, facts)
   return { name = name, header = header, facts = facts, records = records, size = #bytes }
 end
 
-local function active_segment(directory, state)
-  local name = segment_name(state.active)
+local function open_segment(directory, state, id)
+  local name = segment_name(id)
   local bytes = read_file(directory .. "/" .. name)
-  local header = checked_header(bytes, "BCASKSEG", state.identity, state.active)
+  local header = checked_header(bytes, "BCASKSEG", state.identity, id)
   local closed = state.closed
   local records, length = read_records(bytes, header.salt, closed and closed.length, name)
   if closed then
@@ -299,6 +319,23 @@ local function active_segment(directory, state)
   drop_open_batch(records)
   return { name = name, header = header, records = records, size = #bytes, length = length,
     dropped = read - #records, tail = bytes:sub(length + 1) }
+end
+
+-- Those that were written to, in that order: the last is the active one. Behind a gap in the
+-- versions nothing counts.
+local function open_segments(directory, state)
+  local open, version = {}, nil
+  for _, id in ipairs(state.open) do
+    local segment = open_segment(directory, state, id)
+    local records = segment.records
+    if #records > 0 or id == state.open[1] then
+      if version and records[1].version ~= version + 1 then break end
+      version = #records > 0 and records[#records].version or version
+      segment.id = id
+      open[#open + 1] = segment
+    end
+  end
+  return open
 end
 
 -- ---- Hint files ----------------------------------------------------------------------
@@ -500,11 +537,14 @@ end
 --- Read the store in `directory`, as it is at `now` (milliseconds since 1970; absent: nothing
 -- has expired).
 ---@return table contents from key to value
----@return table about `versions` from key to version; `state` of the manifest, `sealed` and
---- `active` segments, `hints`: how many hint files there were, `checkpoint` if one counts
+---@return table about `versions` from key to version; `state` of the manifest, `sealed`
+--- segments, the `active` one, `full` ones that are not sealed yet, `hints`: how many hint files
+--- there were, `checkpoint` if one counts
 function format_reader.read(directory, now)
   local state = manifest(directory)
-  local about = { state = state, sealed = {}, versions = {}, hints = 0, newest = 0 }
+  local open = open_segments(directory, state)
+  local about = { state = state, sealed = {}, full = {}, active = open[#open], versions = {},
+    hints = 0, newest = 0 }
   local newest = {}
   for id, facts in pairs(state.sealed) do
     local segment = sealed_segment(directory, state, facts)
@@ -516,15 +556,15 @@ function format_reader.read(directory, now)
     collect(newest, segment.records)
     about.sealed[id] = segment
   end
-  if state.active then
-    about.active = active_segment(directory, state)
-    collect(newest, about.active.records)
-  end
   local segments = {}
   for id, segment in pairs(about.sealed) do
     segments[id] = segment
   end
-  if state.active then segments[state.active] = about.active end
+  for i, segment in ipairs(open) do
+    collect(newest, segment.records)
+    segments[segment.id] = segment
+    if i < #open then about.full[segment.id] = segment end
+  end
   about.checkpoint = checkpoint(directory, state, segments, newest)
   local contents = {}
   for key, record in pairs(newest) do

@@ -1,0 +1,14 @@
+/*
+ * Hint files of sealed segments, written behind everybody's back.
+ *
+ * Threads: on the worker's, or where there is none in the call.
+ */
+#ifndef BITCASK_ENGINE_HINTS_H
+#define BITCASK_ENGINE_HINTS_H
+
+#include "engine/engine.h"
+
+/* Write the hint file of a sealed segment, in the background where there is one. */
+void engine_write_hint_later(struct engine *engine, struct segment *segment);
+
+#endif

@@ -1,0 +1,115 @@
+#include "engine/settle.h"
+
+#include "base/mutant.h"
+#include "engine/flush.h"
+#include "engine/hints.h"
+#include "engine/reserve.h"
+#include "engine/worker.h"
+
+void settle_add(struct engine *engine, struct segment *segment) {
+  engine->full[engine->full_count++] = segment_ref(segment);
+}
+
+bool settle_is_due(struct engine *engine) {
+  mutex_lock(&engine->set_lock);
+  bool is_due = engine->full_count > 0;
+  mutex_unlock(&engine->set_lock);
+  return is_due;
+}
+
+/* Without a thread to settle them, one that is full is all there may be. */
+static bool has_room(const struct engine *engine) REQUIRES(engine->set_lock) {
+  uint64_t bytes = 0;
+  if (engine->flusher == NULL) return engine->full_count == 0;
+  for (size_t i = 0; i < engine->full_count; i++) bytes += engine->full[i]->facts.length;
+  return engine->full_count < ENGINE_FULL_MAX &&
+         bytes < ENGINE_FULL_TIMES * engine->options.segment_size;
+}
+
+/* A reference on the oldest; NULL: none is full, or there is room for one more and that is all
+ * that is wanted. */
+static struct segment *ref_oldest(struct engine *engine, bool wants_room) {
+  mutex_lock(&engine->set_lock);
+  bool is_done = engine->full_count == 0 || (wants_room && has_room(engine));
+  struct segment *oldest = is_done ? NULL : segment_ref(engine->full[0]);
+  mutex_unlock(&engine->set_lock);
+  return oldest;
+}
+
+static void remove_oldest(struct engine *engine) {
+  mutex_lock(&engine->set_lock);
+  struct segment *oldest = engine->full[0];
+  engine->full_count--;
+  memmove(&engine->full[0], &engine->full[1], engine->full_count * sizeof engine->full[0]);
+  mutex_unlock(&engine->set_lock);
+  segment_unref(oldest);
+}
+
+static enum bitcask_status make_durable(struct engine *engine, struct segment *segment) {
+  mutex_lock(&engine->flush_lock);
+  enum bitcask_status status = engine_check_writable(engine);
+  if (status == BITCASK_OK) status = segment->file->ops->finish(segment->file);
+  if (status == BITCASK_OK && !MUTANT(SEAL_UNFLUSHED)) status = flush_segment(engine, segment);
+  mutex_unlock(&engine->flush_lock);
+  return status;
+}
+
+static enum bitcask_status commit_sealed(struct engine *engine, const struct segment *segment) {
+  struct bitcask_buffer items = {0};
+  enum bitcask_status status = edit_append_facts(&items, EDIT_SEALED, &segment->facts);
+  if (status == BITCASK_OK) status = reserve_commit(engine, bytes_of(items.data, items.size));
+  bitcask_buffer_release(&items);
+  return status;
+}
+
+void settle_finish(struct engine *engine, struct segment *segment) {
+  mutex_lock(&engine->flush_lock);
+  segment->file->ops->freeze(segment->file);
+  mutex_unlock(&engine->flush_lock);
+  reserve_make(engine);
+  engine_write_hint_later(engine, segment);
+}
+
+/* The facts are read without a lock: nobody changes those of a full segment. */
+static enum bitcask_status settle_oldest(struct engine *engine, struct segment *oldest)
+    REQUIRES(engine->settle_lock) {
+  TRY(make_durable(engine, oldest));
+  TRY(commit_sealed(engine, oldest));
+  settle_finish(engine, oldest);
+  remove_oldest(engine);
+  return BITCASK_OK;
+}
+
+static enum bitcask_status settle_one(struct engine *engine, bool wants_room, bool *done)
+    EXCLUDES(engine->settle_lock) {
+  mutex_lock(&engine->settle_lock);
+  struct segment *oldest = ref_oldest(engine, wants_room);
+  *done = oldest == NULL;
+  enum bitcask_status status = *done ? BITCASK_OK : settle_oldest(engine, oldest);
+  mutex_unlock(&engine->settle_lock);
+  segment_unref(oldest);
+  return status;
+}
+
+static enum bitcask_status settle(struct engine *engine, bool wants_room) {
+  enum bitcask_status status = BITCASK_OK;
+  for (bool done = false; status == BITCASK_OK && !done;)
+    status = settle_one(engine, wants_room, &done);
+  return status;
+}
+
+enum bitcask_status settle_all(struct engine *engine) { return settle(engine, false); }
+
+enum bitcask_status settle_make_room(struct engine *engine) { return settle(engine, true); }
+
+static void settle_in_background(void *owner, void *context) {
+  struct engine *engine = owner;
+  (void)context;
+  enum bitcask_status status = settle_all(engine);
+  if (status != BITCASK_OK && status != BITCASK_STOPPED) engine_report_failure(engine, status);
+}
+
+/* Without memory for the job the writer settles it when he needs room. */
+void settle_later(struct engine *engine) {
+  if (engine->flusher != NULL) worker_add(engine->flusher, settle_in_background, NULL);
+}

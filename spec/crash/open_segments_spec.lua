@@ -1,0 +1,172 @@
+-- Several segments that are open when a store is not closed: the full ones, which nobody has
+-- flushed and sealed yet, and the active one. What is lost at the end of one shows in the next.
+
+local bitcask = require "bitcask"
+local contents = require "spec.support.contents"
+local forge = require "spec.support.forge"
+local format_reader = require "spec.support.format_reader"
+local history = require "spec.support.history"
+local ramdisk = require "spec.support.ramdisk"
+local sim = require "bitcask.sim"
+
+local SEGMENT <const> = 512
+local WRITES <const> = 11
+
+-- Where the segments of a store that died are as if the machine had run on since.
+local function this_boot()
+  local directory = ramdisk.path()
+  do
+    local db <close> = assert(bitcask.open(directory))
+    assert(db:put("k", "v"))
+  end
+  return ramdisk.load(directory, "%.seg$")["000001.seg"]:sub(13, 16)
+end
+
+local function set_boot(bytes, boot)
+  return forge.reseal_header(forge.patch(bytes, 12, boot))
+end
+
+-- The files of a store that died with a full segment and an active one; `sync_at`: the write
+-- after which everything was made durable.
+local function files_of(sync_at)
+  local disk = sim.disk()
+  local db = assert(bitcask.open("store", { disk = disk, segment_size = SEGMENT, policy = false }))
+  local model = {}
+  for i = 1, WRITES do
+    local key, value = "k" .. i, ("%d "):format(i):rep(40)
+    assert(db:put(key, value))
+    model[key] = value
+    if i == sync_at then assert(db:sync()) end
+  end
+  local directory, files = disk:directory "store", {}
+  for _, name in ipairs(assert(directory:list())) do
+    local file = assert(directory:open(name))
+    if not name:find "^RESERVE" then files[name] = file:read() end
+    file:close()
+  end
+  return files, model
+end
+
+-- Open, or fail; what was told of damage, and of the recovery.
+local function open(directory, options)
+  local told, recovered = {}, nil
+  options = options or {}
+  function options.on_event(event)
+    if event.kind == "corruption" then told[#told + 1] = event end
+    if event.kind == "recovered" then recovered = event end
+  end
+  local db, message, code = bitcask.open(directory, options)
+  return db, db and told or message, db and recovered or code
+end
+
+local function first_writes(model, count)
+  local some = {}
+  for i = 1, count do
+    some["k" .. i] = model["k" .. i]
+  end
+  return some
+end
+
+describe("segments that were open at a crash", function()
+  local files, model, full, active
+
+  local function prepare(sync_at, boot)
+    files, model = files_of(sync_at)
+    local _, about = format_reader.read(ramdisk.with(files))
+    full, active = next(about.full), about.active.id
+    full, active = ("%06d.seg"):format(full), ("%06d.seg"):format(active)
+    for _, name in ipairs { full, active } do
+      if boot then files[name] = set_boot(files[name], boot) end
+    end
+  end
+
+  -- Cut the records of the full segment from the nth on, as pages that were never written.
+  local function lose(n)
+    local bytes = files[full]
+    local at = forge.records(bytes)[n].offset
+    files[full] = bytes:sub(1, at) .. ("\0"):rep(#bytes - at)
+    return forge.records(bytes)[n].version
+  end
+
+  local function check(expected, damaged)
+    local directory = ramdisk.with(files)
+    for _, options in ipairs { { readonly = true }, {}, {} } do
+      local db <close>, told, recovered = open(directory, options)
+      assert(db, told)
+      local difference = history.difference(contents.of(db), expected)
+      assert(not difference, difference)
+      if damaged ~= nil then assert.equals(damaged, #told > 0) end
+      assert.is_table(recovered)
+    end
+    local db <close> = assert(bitcask.open(directory))
+    local last = db:stat("k" .. WRITES) or db:stat "k1"
+    assert.is_true(assert(db:put("after", "it")) > last.version)
+    assert(db:merge())
+    expected.after = "it"
+    assert.is_nil(history.difference(contents.of(db), expected))
+  end
+
+  after_each(ramdisk.clean)
+
+  it("are all read, in the order of their writes", function()
+    for _, boot in ipairs { false, this_boot() } do
+      prepare(nil, boot)
+      check(model, false)
+    end
+  end)
+
+  it("after a power cut: what was written behind the first loss is dropped, whole segments too",
+    function()
+      for n = 1, 3 do
+        prepare()
+        check(first_writes(model, lose(n) - 1))
+      end
+    end)
+
+  it("after a power cut: a full segment without a record takes the later ones with it", function()
+    prepare()
+    local first = forge.records(files[full])[1].version
+    files[full] = files[full]:sub(1, 64)
+    check(first_writes(model, first - 1))
+  end)
+
+  it("while the machine runs on nothing can be lost: a gap is damage, told of, and all else kept",
+    function()
+      prepare(nil, this_boot())
+      local lost = forge.records(files[full])
+      lose(2)
+      local expected = history.copy(model)
+      for n = 2, #lost do
+        expected[lost[n].key] = nil
+      end
+      local db <close>, told = open(ramdisk.with(files))
+      assert(db, told)
+      assert.is_nil(history.difference(contents.of(db), expected))
+      assert.equals(1, #told)
+      assert.matches("missing", told[1].message)
+      assert.equals(full, told[1].file)
+    end)
+
+  it("what was flushed later tells that all before it was durable: then a gap is damage", function()
+    prepare(WRITES - 1)
+    local lost = forge.records(files[full])
+    lose(2)
+    local expected = history.copy(model)
+    for n = 2, #lost do
+      expected[lost[n].key] = nil
+    end
+    local db <close>, told = open(ramdisk.with(files))
+    assert(db, told)
+    assert.is_nil(history.difference(contents.of(db), expected))
+    assert.equals(1, #told)
+  end)
+
+  it("one that is missing refuses the store, and names it", function()
+    prepare()
+    files[full] = nil
+    local db, message, code = open(ramdisk.with(files))
+    assert.is_nil(db)
+    assert.equals("corrupt", code)
+    assert.matches(full, message, 1, true)
+  end)
+end)
