@@ -126,14 +126,15 @@ static enum bitcask_status choose_inputs(struct engine *engine, struct bitcask_m
   return BITCASK_OK;
 }
 
-/* Take the set lock when all that is sealed is so in the manifest, too. */
-static enum bitcask_status lock_settled(struct engine *engine) UNCHECKED {
-  for (;;) {
-    TRY(settle_all(engine));
-    mutex_lock(&engine->set_lock);
-    if (engine->full_count == 0) return BITCASK_OK;
+/* All that is sealed shall be so in the manifest, too. Lets go of the lock meanwhile. */
+static enum bitcask_status settle_first(struct engine *engine) REQUIRES(engine->set_lock) {
+  enum bitcask_status status = BITCASK_OK;
+  while (status == BITCASK_OK && engine->full_count > 0) {
     mutex_unlock(&engine->set_lock);
+    status = settle_all(engine);
+    mutex_lock(&engine->set_lock);
   }
+  return status;
 }
 
 enum bitcask_status merge_open(struct engine *engine, const struct bitcask_merge_options *options,
@@ -145,12 +146,10 @@ enum bitcask_status merge_open(struct engine *engine, const struct bitcask_merge
   merge->asks = options->asks;
   if (options->reason != NULL)
     snprintf(merge->reason, sizeof merge->reason, "%s", options->reason);
-  enum bitcask_status status = lock_settled(engine);
-  if (status != BITCASK_OK) {
-    memory_free(merge);
-    return status;
-  }
-  if (engine->is_merging) status = status_fail(BITCASK_BUSY, "a merge is running already");
+  mutex_lock(&engine->set_lock);
+  enum bitcask_status status = settle_first(engine);
+  if (status == BITCASK_OK && engine->is_merging)
+    status = status_fail(BITCASK_BUSY, "a merge is running already");
   if (status == BITCASK_OK) status = check_plan(engine, options);
   if (status == BITCASK_OK) status = choose_inputs(engine, merge, options);
   if (status == BITCASK_OK) engine->is_merging = true;

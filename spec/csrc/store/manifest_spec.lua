@@ -31,8 +31,8 @@ local function state(sealed, active, last_version, others)
   for i, id in ipairs(sealed) do
     list[i] = untagged(id)
   end
-  local all = { sealed = list, open = active ~= 0 and { active } or {}, last_version = last_version, next_id = 1,
-    dropped_version = 0, checkpoint = 0 }
+  local all = { sealed = list, open = active ~= 0 and { active } or {},
+    last_version = last_version, next_id = 1, dropped_version = 0, checkpoint = 0 }
   for name, value in pairs(others or {}) do
     all[name] = value
   end
