@@ -9,7 +9,8 @@ B       ?= build
 # and bitcask.h; spec/architecture_spec.lua holds the code to this order.
 MODULES := \
   base/status base/memory base/bytes base/coding base/checksum base/thread \
-  disk/disk disk/posix disk/sim_node disk/sim_image disk/sim_choice disk/sim_cut \
+  disk/disk disk/posix_call disk/posix_space disk/posix_file disk/posix_directory disk/posix \
+  disk/sim_node disk/sim_image disk/sim_choice disk/sim_cut \
   disk/sim_fault disk/sim_history disk/sim_machine disk/sim_file disk/sim_disk disk/sim \
   format/filename format/record format/header format/hint format/edit format/checkpoint \
   store/guard store/segment store/hint_file store/keydir store/checkpoint store/manifest \
