@@ -26,6 +26,8 @@ static enum bitcask_status file_append(struct disk_file *file, const bitcask_byt
   return refused();
 }
 
+static void file_make_ready(struct disk_file *file, uint64_t end) { (void)file, (void)end; }
+
 static enum bitcask_status file_read_at(struct disk_file *file, uint64_t offset, void *into,
                                         size_t size, size_t *got) {
   bitcask_bytes content = ((struct bytes_file *)file)->content;
@@ -57,6 +59,7 @@ static void file_close(struct disk_file *file) {
 
 static const struct disk_file_ops file_ops = {
     .append = file_append,
+    .make_ready = file_make_ready,
     .read_at = file_read_at,
     .sync = file_refuse,
     .finish = file_refuse,

@@ -601,6 +601,13 @@ static int file_append(lua_State *L) {
   return push_status(L, file->ops->append(file, parts, (size_t)count, headroom));
 }
 
+/* (end) */
+static int file_make_ready(lua_State *L) {
+  struct disk_file *file = check_file(L);
+  file->ops->make_ready(file, check_u64(L, 2));
+  return 0;
+}
+
 /* (offset, size) -> the bytes there, fewer at the end */
 static int file_read_at(lua_State *L) {
   struct disk_file *file = check_file(L);
@@ -667,7 +674,7 @@ static const luaL_Reg file_methods[] = {
     {"append", file_append}, {"read_at", file_read_at}, {"view", file_view},
     {"sync", file_sync},     {"finish", file_finish},   {"freeze", file_freeze},
     {"size", file_size},     {"is_mapped", file_is_mapped}, {"will_read", file_will_read},
-    {NULL, NULL}};
+    {"make_ready", file_make_ready}, {NULL, NULL}};
 
 /* ---- Disk: directories ----------------------------------------------------------- */
 

@@ -17,8 +17,8 @@
  *   - Names are plain names inside the directory, never paths.
  *
  * Threads: the operations of a disk and of a directory may be used by several threads;
- * appending to one file needs outside exclusion; reading what an append has finished, and
- * sync, may go on beside appends.
+ * appending to one file needs outside exclusion, finish and freeze included; reading what an
+ * append has finished, make_ready and sync may go on beside appends.
  */
 #ifndef BITCASK_DISK_DISK_H
 #define BITCASK_DISK_DISK_H
@@ -38,6 +38,9 @@ struct disk_file_ops {
    * appends as well: that is how deletes still find room where puts no longer do. */
   enum bitcask_status (*append)(struct disk_file *file, const bitcask_bytes *parts,
                                 size_t count, size_t headroom);
+  /* Take ahead what appends up to `end` would wait for; on another thread than they, too. It only
+   * saves time, and is for files that are flushed seldom. */
+  void (*make_ready)(struct disk_file *file, uint64_t end);
   /* *got < size means the end of the file, and is no error. */
   enum bitcask_status (*read_at)(struct disk_file *file, uint64_t offset, void *into,
                                  size_t size, size_t *got);

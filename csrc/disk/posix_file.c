@@ -120,9 +120,10 @@ static enum bitcask_status file_append(struct disk_file *base, const bitcask_byt
   uint64_t end = start + total_size(parts, count);
   if (space->writable != NULL) TRY(prepare_append(file, end, headroom));
   if (space->writable != NULL && end - start < WRITE_THROUGH_SIZE) {
-    posix_space_populate(space, start, end);
+    posix_space_expect(space, start, end);
     copy_parts(space->writable + start, parts, count);
   } else {
+    posix_space_pass(space, end);
     enum bitcask_status status = write_parts(file, parts, count, start);
     if (status != BITCASK_OK) {
       take_back(file, start, end, status);
@@ -158,10 +159,14 @@ static enum bitcask_status file_read_at(struct disk_file *base, uint64_t offset,
   return BITCASK_OK;
 }
 
+static void file_make_ready(struct disk_file *base, uint64_t end) {
+  posix_space_make_ready(&((struct posix_file *)base)->space, end);
+}
+
 static enum bitcask_status file_sync(struct disk_file *base) {
   struct posix_file *file = (struct posix_file *)base;
-  posix_space_before_flush(&file->space, disk_file_size(base));
-  if (fdatasync(file->space.fd) != 0) return posix_fail_flush(file->home->path, file->name);
+  if (posix_space_flush(&file->space, disk_file_size(base)) != 0)
+    return posix_fail_flush(file->home->path, file->name);
   return BITCASK_OK;
 }
 
@@ -204,13 +209,14 @@ static void file_will_read(struct disk_file *base, uint64_t offset, uint64_t siz
 
 static void file_close(struct disk_file *base) {
   struct posix_file *file = (struct posix_file *)base;
-  posix_space_unmap(&file->space);
+  posix_space_release(&file->space);
   drop_descriptor(file);
   memory_free(file);
 }
 
 static const struct disk_file_ops file_ops = {
     .append = file_append,
+    .make_ready = file_make_ready,
     .read_at = file_read_at,
     .sync = file_sync,
     .start_sync = file_start_sync,
@@ -228,7 +234,7 @@ static struct posix_file *file_new(struct posix_home *home, const char *name) {
   if (file == NULL) return NULL;
   file->base.ops = &file_ops;
   file->home = home;
-  file->space.fd = -1;
+  posix_space_init(&file->space, -1);
   snprintf(file->name, sizeof file->name, "%s", name);
   return file;
 }
@@ -245,7 +251,7 @@ static enum bitcask_status open_file(struct posix_home *home, const char *name, 
   file->space.fd = posix_open_at(home->fd, name, flags);
   if (file->space.fd < 0) {
     enum bitcask_status status = fail(file, flags & O_CREAT ? "create" : "open");
-    memory_free(file);
+    file_close(&file->base);
     return status;
   }
   atomic_fetch_add(&home->open_files, 1);
@@ -281,7 +287,7 @@ static enum bitcask_status learn_size(struct posix_file *file) {
   if (!S_ISREG(facts.st_mode))
     return status_fail(BITCASK_IO, "%s/%s: not a regular file", file->home->path, file->name);
   atomic_store(&file->base.size, (uint64_t)facts.st_size);
-  file->space.allocated = (uint64_t)facts.st_size;
+  posix_space_set_size(&file->space, (uint64_t)facts.st_size);
   return BITCASK_OK;
 }
 
@@ -337,7 +343,6 @@ enum bitcask_status posix_file_reopen(struct posix_home *home, const char *name,
                        "%s: %" PRIu64 " bytes, where %" PRIu64 " were written", name, found, size);
   }
   file->space.capacity = capacity > size ? capacity : size;
-  file->space.populated = size;
   map_file(file, file->space.capacity);
   *out = &file->base;
   return BITCASK_OK;

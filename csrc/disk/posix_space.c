@@ -12,6 +12,7 @@
 enum {
   PAGE_SIZE_MIN = 4 << 10,
   POPULATE_SIZE = 64 << 10,    /* write faults are taken this far ahead */
+  POPULATE_LITTLE = 16 << 10,  /* the same, by an append that came too early for its helper */
   SELDOM_SIZE = 256 << 10,     /* more than this between two flushes: they come seldom */
   ALLOCATE_SIZE_MIN = 64 << 10, /* space is allocated ahead in steps from here */
   ALLOCATE_SIZE_MAX = 8 << 20,  /* doubling up to here */
@@ -20,7 +21,30 @@ enum {
 
 static uint64_t page_floor(uint64_t offset) { return offset & ~(uint64_t)(PAGE_SIZE_MIN - 1); }
 
+static uint64_t look(const atomic_uint_least64_t *number) {
+  return atomic_load_explicit(number, memory_order_acquire);
+}
+
+static void set(atomic_uint_least64_t *number, uint64_t value) {
+  atomic_store_explicit(number, value, memory_order_release);
+}
+
 /* ---- Mapping ---- */
+
+void posix_space_init(struct posix_space *space, int fd) {
+  space->fd = fd;
+  mutex_init(&space->lock);
+}
+
+void posix_space_release(struct posix_space *space) {
+  if (space->map != NULL) munmap(space->map, space->map_size);
+  mutex_destroy(&space->lock);
+}
+
+void posix_space_set_size(struct posix_space *space, uint64_t size) {
+  set(&space->allocated, size);
+  set(&space->ready, size);
+}
 
 void posix_space_map(struct posix_space *space, size_t size) {
   int protection = space->capacity > 0 ? PROT_READ | PROT_WRITE : PROT_READ;
@@ -35,70 +59,133 @@ void posix_space_map(struct posix_space *space, size_t size) {
   if (space->capacity > 0) space->writable = map;
 }
 
-void posix_space_unmap(struct posix_space *space) {
-  if (space->map != NULL) munmap(space->map, space->map_size);
-}
-
 /* ---- Allocating ---- */
 
-static int allocate(struct posix_space *space, uint64_t to) {
+static int allocate(struct posix_space *space, uint64_t to) REQUIRES(space->lock) {
+  uint64_t from = look(&space->allocated);
   int result;
   do {
-    result = fallocate(space->fd, 0, (off_t)space->allocated, (off_t)(to - space->allocated));
+    result = fallocate(space->fd, 0, (off_t)from, (off_t)(to - from));
   } while (result != 0 && errno == EINTR);
-  if (result == 0) space->allocated = to;
+  if (result == 0) set(&space->allocated, to);
   return result;
 }
 
-int posix_space_reserve(struct posix_space *space, uint64_t needed) {
-  if (needed <= space->allocated) return 0;
-  uint64_t step = space->allocated;
+static int allocate_ahead(struct posix_space *space, uint64_t needed) REQUIRES(space->lock) {
+  uint64_t allocated = look(&space->allocated), step = allocated;
+  if (needed <= allocated) return 0;
   if (step < ALLOCATE_SIZE_MIN) step = ALLOCATE_SIZE_MIN;
   if (step > ALLOCATE_SIZE_MAX) step = ALLOCATE_SIZE_MAX;
-  uint64_t wanted = space->allocated + step;
+  uint64_t wanted = allocated + step;
   if (wanted < needed) wanted = needed;
   if (wanted > space->capacity) wanted = space->capacity;
-  if (allocate(space, wanted) == 0) return 0;
-  if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL) {
+  int result = allocate(space, wanted);
+  if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL) return result;
+  return wanted > needed ? allocate(space, needed) : result;
+}
+
+int posix_space_reserve(struct posix_space *space, uint64_t needed) {
+  if (needed <= look(&space->allocated)) return 0;
+  mutex_lock(&space->lock);
+  space->is_finished = false;
+  int result = allocate_ahead(space, needed);
+  if (result != 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)) {
     space->writable = NULL; /* no promise of space, no writing through the mapping */
-    return 0;
+    result = 0;
   }
-  return wanted > needed ? allocate(space, needed) : -1;
+  mutex_unlock(&space->lock);
+  return result;
 }
 
 int posix_space_give_back(struct posix_space *space, uint64_t size) {
-  if (space->allocated <= size) return 0;
-  if (ftruncate(space->fd, (off_t)size) != 0) return -1;
-  space->allocated = size;
-  return 0;
+  int result = 0;
+  mutex_lock(&space->lock);
+  if (look(&space->allocated) > size) result = ftruncate(space->fd, (off_t)size);
+  if (result == 0) {
+    space->is_finished = true;
+    posix_space_set_size(space, size);
+  }
+  mutex_unlock(&space->lock);
+  return result;
 }
 
 /* ---- Taking faults ---- */
 
-/* What is written is there already; what cannot be written is left to the faults. */
-static void write_zeros(const struct posix_space *space, uint64_t from, uint64_t to) {
+/* Where they end: what is written is there already, what cannot be written is left to the faults. */
+static uint64_t write_zeros(const struct posix_space *space, uint64_t from, uint64_t to) {
   static const uint8_t zeros[POPULATE_SIZE];
   while (from < to) {
     size_t size = to - from < sizeof zeros ? (size_t)(to - from) : sizeof zeros;
-    if (pwrite(space->fd, zeros, size, (off_t)from) != (ssize_t)size) return;
+    if (pwrite(space->fd, zeros, size, (off_t)from) != (ssize_t)size) break;
     from += size;
   }
+  return from;
 }
 
 static bool is_flushed_seldom(const struct posix_space *space, uint64_t end) {
   return end - atomic_load_explicit(&space->flushed, memory_order_relaxed) > SELDOM_SIZE;
 }
 
-/* It only saves time: where it is not supported, or fails, the faults are taken one by one. */
-void posix_space_populate(struct posix_space *space, uint64_t start, uint64_t end) {
-  if (end <= space->populated) return;
-  uint64_t from = space->populated > start ? space->populated : start;
-  uint64_t to = (end + POPULATE_SIZE - 1) & ~(uint64_t)(POPULATE_SIZE - 1);
-  if (to > space->allocated) to = space->allocated;
-  if (is_flushed_seldom(space, end)) write_zeros(space, from, to);
-  uint64_t page = page_floor(from);
+/* The bytes from `from` on, behind which nothing was appended, up to `to`, or the end of the step
+ * that `to` is in. It only saves time: where it is not supported, or fails, the faults are taken
+ * one by one. */
+static void take_faults(struct posix_space *space, uint64_t from, uint64_t to, uint64_t step,
+                        bool with_zeros) REQUIRES(space->lock) {
+  uint64_t allocated = look(&space->allocated), page = page_floor(from);
+  to = (to + step - 1) & ~(step - 1);
+  if (to > allocated) to = allocated;
+  if (with_zeros) write_zeros(space, from, to);
   if (to > page) madvise(space->writable + page, to - page, MADV_POPULATE_WRITE);
-  space->populated = to;
+  set(&space->ready, to);
+}
+
+void posix_space_expect(struct posix_space *space, uint64_t start, uint64_t end) {
+  if (end <= look(&space->ready)) return;
+  uint64_t step = atomic_load_explicit(&space->is_helped, memory_order_relaxed) ? POPULATE_LITTLE
+                                                                                : POPULATE_SIZE;
+  mutex_lock(&space->lock);
+  uint64_t ready = look(&space->ready);
+  if (end > ready)
+    take_faults(space, ready > start ? ready : start, end, step, is_flushed_seldom(space, end));
+  mutex_unlock(&space->lock);
+}
+
+void posix_space_pass(struct posix_space *space, uint64_t end) {
+  if (end <= look(&space->ready)) return;
+  mutex_lock(&space->lock);
+  if (end > look(&space->ready)) set(&space->ready, end);
+  mutex_unlock(&space->lock);
+}
+
+/* Page by page: one call for all of them would hold up whoever maps or unmaps something, in the
+ * whole process, for as long as the file system makes it wait. */
+static void touch(struct posix_space *space, uint64_t from, uint64_t to) REQUIRES(space->lock) {
+  for (uint64_t page = page_floor(from + PAGE_SIZE_MIN - 1); page < to; page += PAGE_SIZE_MIN)
+    __atomic_fetch_or(&space->writable[page], 0, __ATOMIC_RELAXED);
+}
+
+/* One step of it. False: there is no more to do, or no more can be done. */
+static bool make_some_ready(struct posix_space *space, uint64_t end) REQUIRES(space->lock) {
+  uint64_t ready = look(&space->ready);
+  if (space->writable == NULL || space->is_finished || ready >= end) return false;
+  uint64_t wanted = end + ALLOCATE_SIZE_MIN; /* the last append wants some more left */
+  if (allocate_ahead(space, wanted < space->capacity ? wanted : space->capacity) != 0) return false;
+  uint64_t step = (ready / POPULATE_SIZE + 1) * POPULATE_SIZE, allocated = look(&space->allocated);
+  uint64_t to = write_zeros(space, ready, step < allocated ? step : allocated);
+  touch(space, ready, to);
+  set(&space->ready, to);
+  return to > ready;
+}
+
+void posix_space_make_ready(struct posix_space *space, uint64_t end) {
+  bool is_more = true;
+  atomic_store_explicit(&space->is_helped, true, memory_order_relaxed);
+  if (end > space->capacity) end = space->capacity;
+  while (is_more) {
+    mutex_lock(&space->lock);
+    is_more = make_some_ready(space, end);
+    mutex_unlock(&space->lock);
+  }
 }
 
 /* ---- Flushing, and the end ---- */
@@ -115,12 +202,15 @@ static void unmap_written(struct posix_space *space, uint64_t size) {
   atomic_store_explicit(&space->unmapped, end, memory_order_relaxed);
 }
 
-void posix_space_before_flush(struct posix_space *space, uint64_t size) {
+int posix_space_flush(struct posix_space *space, uint64_t size) {
   unmap_written(space, size);
   atomic_store_explicit(&space->flushed, size, memory_order_relaxed);
+  bool is_ahead = space->capacity > 0 && space->map != NULL && size > 0;
+  return is_ahead ? msync(space->map, (size_t)size, MS_SYNC) : fdatasync(space->fd);
 }
 
 void posix_space_freeze(struct posix_space *space, uint64_t size) {
+  mutex_lock(&space->lock);
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   size_t used = ((size_t)size + page - 1) & ~(page - 1);
   if (used > 0 && used < space->map_size &&
@@ -128,4 +218,5 @@ void posix_space_freeze(struct posix_space *space, uint64_t size) {
     space->map_size = used;
   mprotect(space->map, space->map_size, PROT_READ);
   space->writable = NULL;
+  mutex_unlock(&space->lock);
 }

@@ -98,6 +98,11 @@ static enum bitcask_status file_append(struct disk_file *base, const bitcask_byt
   return sim_end(&operation, status);
 }
 
+static void file_make_ready(struct disk_file *base, uint64_t end) {
+  (void)base;
+  (void)end;
+}
+
 static enum bitcask_status file_read_at(struct disk_file *base, uint64_t offset, void *into,
                                         size_t size, size_t *got) {
   struct sim_file *file = (struct sim_file *)base;
@@ -163,6 +168,7 @@ static void file_close(struct disk_file *base) {
 
 static const struct disk_file_ops file_ops = {
     .append = file_append,
+    .make_ready = file_make_ready,
     .read_at = file_read_at,
     .sync = file_sync,
     .start_sync = file_start_sync,

@@ -191,7 +191,8 @@ describe("a process that is killed at a system call", function()
   end
 
   local calls = {
-    "pwrite64", "fdatasync", "fsync", "renameat", "unlinkat", "openat", "ftruncate", "fallocate",
+    "pwrite64", "fdatasync", "msync", "fsync", "renameat", "unlinkat", "openat", "ftruncate",
+    "fallocate",
   }
   for _, call in ipairs(calls) do
     it("leaves all that returned: at every " .. call, function()

@@ -9,7 +9,7 @@
  *   shim.hit()                           -- the first call that was hit so far, or nil
  *   local counted, hit = shim.disarm()   -- calls seen; the first that was hit, or nil
  *
- * Instead of an error: kill = "before", "half" (of a pwrite) or "after"; or short = true,
+ * A flush of a mapping is an fdatasync, too. Instead of an error: kill = "before", "half" (of a pwrite) or "after"; or short = true,
  * for a pwrite that writes less than it was asked to.
  */
 #include <dlfcn.h>
@@ -42,6 +42,8 @@ static const char *const call_names[] = {
 #undef CALL_NAME
 };
 
+enum { PATH_SIZE = 512 };
+
 enum act { ACT_NONE, ACT_FAIL, ACT_KILL_BEFORE, ACT_KILL_HALF, ACT_KILL_AFTER, ACT_SHORT };
 
 /* What to do. Changed only while nothing is armed. */
@@ -55,6 +57,23 @@ static struct {
   atomic_bool is_noting, was_hit; /* the first hit, which is what `hit` tells of */
   char hit[128];
 } plan;
+
+/* The name of the file that is mapped there, or "". */
+static const char *mapped_name(const void *at, char path[PATH_SIZE]) {
+  char line[PATH_SIZE + 128];
+  unsigned long begin, end;
+  FILE *maps = fopen("/proc/self/maps", "re");
+  path[0] = '\0';
+  while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+    if (sscanf(line, "%lx-%lx", &begin, &end) != 2) continue;
+    if ((unsigned long)at < begin || (unsigned long)at >= end) continue;
+    const char *name = strrchr(line, '/');
+    if (name != NULL) snprintf(path, PATH_SIZE, "%.*s", (int)strcspn(name + 1, "\n"), name + 1);
+    break;
+  }
+  if (maps != NULL) fclose(maps);
+  return path;
+}
 
 static void note_hit(enum call call, int fd, const char *name) {
   char link[64], path[96] = "";
@@ -151,6 +170,19 @@ SIMPLE(ftruncate, ftruncate, (int fd, off_t size), (fd, size), fd, NULL)
 SIMPLE(ftruncate, ftruncate64, (int fd, off_t size), (fd, size), fd, NULL)
 SIMPLE(fdatasync, fdatasync, (int fd), (fd), fd, NULL)
 SIMPLE(fsync, fsync, (int fd), (fd), fd, NULL)
+
+/* Of a mapped file a flush may be asked for by its address; here it is an fdatasync. */
+int msync(void *at, size_t size, int flags) {
+  REAL("msync", int (*)(void *, size_t, int));
+  char path[PATH_SIZE];
+  bool is_armed = atomic_load(&plan.is_armed);
+  enum act act = consult(CALL_fdatasync, -1, is_armed ? mapped_name(at, path) : "");
+  if (act == ACT_FAIL) return -1;
+  int result = real(at, size, flags);
+  finish(act);
+  return result;
+}
+
 SIMPLE(renameat, renameat, (int from, const char *old, int to, const char *new),
        (from, old, to, new), from, old)
 SIMPLE(unlinkat, unlinkat, (int directory, const char *path, int flags),

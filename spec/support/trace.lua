@@ -3,6 +3,7 @@
 -- A trace is a list of calls: `name`, `path` (of the descriptor or the name, relative to the
 -- store's directory; "." is the directory itself), `to` (of a rename), `text` (the arguments),
 -- `ok`, and `began` and `ended`: lines of the trace, for what happened before what. The
+-- A flush of a mapping is an "fdatasync" of its file. The
 -- program marks its own progress by writing lines to the file it is given: calls named "mark".
 
 local child = require "spec.support.child"
@@ -10,8 +11,8 @@ local scratch = require "spec.support.scratch"
 
 local trace = {}
 
-local calls = "openat,mkdir,mkdirat,write,pwrite64,pwritev,fdatasync,fsync,renameat,renameat2," ..
-  "unlinkat,ftruncate,fallocate,linkat,symlinkat,fchmodat,fchmod,utimensat,flock,close"
+local calls = "openat,mkdir,mkdirat,write,pwrite64,pwritev,fdatasync,fsync,msync,mmap,renameat," ..
+  "renameat2,unlinkat,ftruncate,fallocate,linkat,symlinkat,fchmodat,fchmod,utimensat,flock,close"
 
 local function relative(path, directory)
   path = path:gsub(" %(deleted%)$", "")
@@ -40,6 +41,18 @@ local function parse_call(name, text, directory)
   return call
 end
 
+-- Files are mapped at addresses, by which they may be flushed. That is the flush of a file like
+-- another, so it gets the name of one.
+local function know_mapping(call, rest, mapped, directory)
+  local path = call.text:match "MAP_SHARED, %d+<([^>]*)>"
+  local address = rest:match "= (0x%x+)"
+  if path and address then mapped[address] = relative(path, directory) end
+end
+
+local function name_flush(call, mapped)
+  call.name, call.path = "fdatasync", mapped[call.text:match "^(0x%x+)"]
+end
+
 local function finish(call, rest, number)
   local result = rest:match "= (%-?%d+)" or rest:match "= (%?)"
   call.ok = result ~= nil and tonumber(result) ~= nil and tonumber(result) >= 0
@@ -47,13 +60,15 @@ local function finish(call, rest, number)
 end
 
 local function parse(log, directory, marks)
-  local found, unfinished, number = {}, {}, 0
+  local found, unfinished, mapped, number = {}, {}, {}, 0
   for line in log:gmatch "[^\n]+" do
     number = number + 1
     local thread, rest = line:match "^(%d+) +(.*)$"
     local resumed, tail = rest:match "^<%.%.%. ([%w_]+) resumed>(.*)$"
     if resumed then
-      finish(unfinished[thread], tail, number)
+      local call = unfinished[thread]
+      finish(call, tail, number)
+      if call.name == "mmap" then know_mapping(call, tail, mapped, directory) end
     else
       local name, text = rest:match "^([%w_]+)%((.*)$"
       if name then
@@ -62,7 +77,9 @@ local function parse(log, directory, marks)
         if call.path == marks and name == "write" then
           call.name, call.text = "mark", text:match '"(.-)\\n"'
         end
-        found[#found + 1] = call
+        if name == "mmap" then know_mapping(call, text, mapped, directory) end
+        if name == "msync" then name_flush(call, mapped) end
+        if name ~= "mmap" then found[#found + 1] = call end
         if text:find("<unfinished ...>", 1, true) then
           unfinished[thread] = call
         else

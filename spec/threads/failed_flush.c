@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,17 +35,23 @@ static bool sleeps(int thread) {
   return name_end != NULL && name_end[2] == 'S';
 }
 
-/* Fails once the follower waits. */
-int fdatasync(int file) {
+/* Is this flush to fail? Then once the follower waits. */
+static bool is_to_fail(void) {
   if (!atomic_exchange(&is_armed, false)) {
     if (atomic_load(&is_failing)) atomic_fetch_add(&tried_after, 1);
-    return (int)syscall(SYS_fdatasync, file);
+    return false;
   }
   atomic_store(&is_failing, true);
   while (atomic_load(&follower) == 0 || !sleeps(atomic_load(&follower))) {
   }
   errno = EIO;
-  return -1;
+  return true;
+}
+
+int fdatasync(int file) { return is_to_fail() ? -1 : (int)syscall(SYS_fdatasync, file); }
+
+int msync(void *at, size_t size, int flags) {
+  return is_to_fail() ? -1 : (int)syscall(SYS_msync, at, size, flags);
 }
 
 static bitcask_bytes text(const char *word) {

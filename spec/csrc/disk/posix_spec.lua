@@ -78,6 +78,43 @@ describe("a file", function()
     end)
   end
 
+  it("that is made ready has space behind its end, and nothing else", function()
+    local directory, path = layers.directory()
+    local file = assert(directory:create("file", 1 << 20))
+    for _, wanted in ipairs { 0, 1, 300000, 100, 1 << 40 } do
+      assert(file:append(0, "small", ("large"):rep(4000)))
+      file:make_ready(wanted)
+      assert.is_true(size_on_disk(path .. "/file") >= math.min(wanted, 1 << 20))
+    end
+    local expected = ("small" .. ("large"):rep(4000)):rep(5)
+    assert.equal(expected, file:read_at(0, 1 << 20))
+    assert.is_nil(scratch.read(path .. "/file"):find("[^\0]", #expected + 1))
+    assert(file:sync())
+    assert(file:finish())
+    file:make_ready(1 << 20)
+    assert.equal(#expected, size_on_disk(path .. "/file"))
+    assert(file:append(0, "more")) -- it could not be sealed
+    file:make_ready(1 << 20)
+    assert.equal(expected .. "more", file:read_at(0, 1 << 20))
+    assert(file:finish())
+    file:freeze()
+    file:make_ready(1 << 20)
+    assert.equal(expected .. "more", scratch.read(path .. "/file"))
+  end)
+
+  it("that is only written, or only read, is as ready as it can be", function()
+    local directory, path = layers.directory()
+    local written = assert(directory:create("file", 0))
+    assert(written:append(0, "bytes"))
+    written:make_ready(1 << 20)
+    written:close()
+    for _, growing in ipairs { false, true } do
+      local read <close> = assert(directory:open("file", growing))
+      read:make_ready(1 << 20)
+    end
+    assert.equal("bytes", scratch.read(path .. "/file"))
+  end)
+
   it("takes no more than its capacity", function()
     local directory = layers.directory()
     local file = assert(directory:create("file", 100))
