@@ -16,7 +16,8 @@ MODULES := \
   store/guard store/segment store/hint_file store/keydir store/checkpoint store/manifest \
   engine/hash engine/event engine/worker engine/expiry \
   engine/engine engine/publish engine/reserve engine/flush engine/hints engine/settle \
-  engine/successor engine/rotation engine/checkpointing engine/write engine/batch engine/snapshot engine/tombstones \
+  engine/ahead engine/successor engine/rotation engine/checkpointing \
+  engine/write engine/batch engine/snapshot engine/tombstones \
   engine/throttle engine/verdicts engine/moves engine/outputs \
   engine/merge engine/stops engine/iterator engine/load engine/restore engine/tails \
   engine/recovery engine/read engine/view engine/changes \

@@ -76,6 +76,7 @@ struct engine {
   struct worker *worker; /* NULL: background work is done in the calls that cause it */
   struct worker *flusher; /* for flushing, settling and making segments, which may not wait
                              behind other work; NULL too then */
+  struct worker *helper; /* for what is made ready ahead of appends, behind neither; NULL: nothing is */
   bool is_readonly;
   unsigned process; /* thread_process_generation() of the one that opened it */
   atomic_uint references;
@@ -100,6 +101,7 @@ struct engine {
   bool is_active_closed GUARDED_BY(write_lock); /* the manifest says: closed cleanly */
   struct segment *prepared GUARDED_BY(write_lock); /* to be the next active one; NULL: none yet */
   bool is_prepare_asked GUARDED_BY(write_lock);
+  atomic_bool is_ahead_queued; /* for the helper */
   bool has_prepare_failed GUARDED_BY(write_lock); /* it is asked for again for the next segment */
   atomic_uint_least64_t last_version;  /* the newest given out */
   uint64_t published_version GUARDED_BY(write_lock);

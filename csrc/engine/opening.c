@@ -36,13 +36,16 @@ static enum bitcask_status start_workers(struct engine *engine) {
   if (engine->is_readonly || engine->options.no_threads) return BITCASK_OK;
   double seconds = engine->options.sync == BITCASK_SYNC_INTERVAL ? engine->options.sync_seconds : 0;
   TRY(worker_start(engine, flush_on_tick, seconds, &engine->flusher));
+  if (engine->options.sync != BITCASK_SYNC_ALWAYS)
+    TRY(worker_start(engine, NULL, 0, &engine->helper));
   return worker_start(engine, NULL, 0, &engine->worker);
 }
 
 /* What they are about to do is done. */
 static void stop_flusher(struct engine *engine) {
   worker_stop(engine->flusher);
-  engine->flusher = NULL;
+  worker_stop(engine->helper);
+  engine->flusher = engine->helper = NULL;
 }
 
 static void stop_worker(struct engine *engine) {

@@ -1,6 +1,7 @@
 #include "engine/successor.h"
 
 #include "base/mutant.h"
+#include "engine/ahead.h"
 #include "engine/worker.h"
 
 enum { PREPARED_SIZE_MIN = 4 << 20, PREPARED_FRACTION = 2 };
@@ -57,6 +58,7 @@ static void prepare(void *owner, void *context) {
   struct engine *engine = owner;
   (void)context;
   struct segment *segment = make_and_name(engine);
+  if (segment != NULL) ahead_prepare(engine, segment);
   mutex_lock(&engine->write_lock);
   engine->prepared = segment;
   engine->has_prepare_failed = segment == NULL;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/mutant.h"
+#include "engine/ahead.h"
 #include "engine/checkpointing.h"
 #include "engine/flush.h"
 #include "engine/publish.h"
@@ -158,6 +159,7 @@ static enum bitcask_status try_append(struct engine *engine, struct group *group
   place_writes(engine, group);
   engine_add(&engine->counters.bytes_written, group->bytes);
   rotation_flush_ahead(engine);
+  ahead_look(engine);
   rotation_note_growth(engine);
   checkpointing_look(engine);
   return BITCASK_OK;

@@ -34,6 +34,7 @@ struct segment {
 
   /* the writer's while it is active, fixed once sealed */
   struct segment_facts facts;
+  uint64_t ahead_length; /* at this one, more of it is to be made ready */
   bool lacks_hint; /* found while opening: its hint file is to be written */
   bool is_suspect; /* opening met bytes in it that are no record, so nobody knows all it holds */
 

@@ -1,0 +1,60 @@
+#include "engine/ahead.h"
+
+#include "engine/worker.h"
+
+enum {
+  AHEAD_SIZE = 2 << 20,
+  AHEAD_SIZE_MIN = 64 << 10, /* less is not worth a thread */
+  SELDOM_SIZE = 256 << 10    /* more than this between two flushes: they come seldom */
+};
+
+static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static uint64_t written(const struct engine *engine) {
+  return atomic_load_explicit(&engine->counters.bytes_written, memory_order_relaxed);
+}
+
+/* How far a segment of so many bytes is made ready: no further than it will be filled. */
+static uint64_t end_for(const struct engine *engine, uint64_t length) {
+  uint64_t full = atomic_load_explicit(&engine->seal_size, memory_order_relaxed);
+  return smaller(length + smaller(AHEAD_SIZE, written(engine) / 2), full);
+}
+
+static void make_ready(void *owner, void *context) {
+  struct engine *engine = owner;
+  struct segment *segment = context;
+  struct disk_file *file = segment->file;
+  atomic_store(&engine->is_ahead_queued, false);
+  file->ops->make_ready(file, end_for(engine, disk_file_size(file)));
+  segment_unref(segment);
+}
+
+/* What is flushed often is better made ready piece by piece by the appends themselves. */
+static bool is_worth_asking(const struct engine *engine, const struct segment *active,
+                            uint64_t end) {
+  uint64_t length = active->facts.length;
+  return engine->helper != NULL && end >= length + AHEAD_SIZE_MIN &&
+         length - atomic_load_explicit(&active->synced_length, memory_order_relaxed) > SELDOM_SIZE;
+}
+
+void ahead_ask(struct engine *engine) {
+  struct segment *active = engine->active;
+  uint64_t length = active->facts.length, end = end_for(engine, length);
+  active->ahead_length = length + AHEAD_SIZE_MIN / 2;
+  if (!is_worth_asking(engine, active, end)) return;
+  if (atomic_exchange(&engine->is_ahead_queued, true)) return;
+  segment_ref(active);
+  if (worker_add(engine->helper, make_ready, active)) {
+    active->ahead_length = length + (end - length) / 2;
+  } else {
+    segment_unref(active);
+    atomic_store(&engine->is_ahead_queued, false);
+  }
+}
+
+void ahead_prepare(struct engine *engine, struct segment *segment) {
+  uint64_t end = end_for(engine, HEADER_SIZE);
+  if (engine->helper == NULL || end < AHEAD_SIZE_MIN) return;
+  segment->file->ops->make_ready(segment->file, end);
+  segment->ahead_length = end / 2;
+}

@@ -1,0 +1,29 @@
+/*
+ * The active segment is made ready for what will be appended to it, on a thread of its own: a
+ * put then neither takes page faults nor waits for the journal of the file system.
+ *
+ *   +----------------+- - - - - - - - -+
+ *   | appended       | ready           |      when half of it is left, more is made ready
+ *   +----------------+- - - - - - - - -+
+ *                    ^ length          ^ at most AHEAD_SIZE later, and half of what was written
+ *
+ * What is ready is written down as zeros if the system does so before it is used. So a store in
+ * which little was written has little of it, and one whose puts are flushed one by one has none.
+ *
+ * Threads: looked after under the write lock; made ready on the helper's.
+ */
+#ifndef BITCASK_ENGINE_AHEAD_H
+#define BITCASK_ENGINE_AHEAD_H
+
+#include "engine/engine.h"
+
+/* Have more of the active segment made ready, if little of it is. */
+void ahead_ask(struct engine *engine) REQUIRES(engine->write_lock);
+static inline void ahead_look(struct engine *engine) REQUIRES(engine->write_lock) {
+  if (engine->active->facts.length >= engine->active->ahead_length) ahead_ask(engine);
+}
+
+/* Make a segment ready that will be the active one, on this thread. */
+void ahead_prepare(struct engine *engine, struct segment *segment);
+
+#endif
