@@ -13,7 +13,8 @@ MODULES := \
   disk/sim_node disk/sim_image disk/sim_choice disk/sim_cut \
   disk/sim_fault disk/sim_history disk/sim_machine disk/sim_file disk/sim_disk disk/sim \
   format/filename format/record format/header format/hint format/edit format/checkpoint \
-  store/guard store/segment store/hint_file store/keydir store/checkpoint store/manifest \
+  store/guard store/segment store/hint_file store/keydir_table store/keydir \
+  store/checkpoint store/manifest \
   engine/hash engine/event engine/worker engine/expiry \
   engine/engine engine/publish engine/reserve engine/flush engine/hints engine/settle \
   engine/ahead engine/successor engine/rotation engine/checkpointing \

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#ifdef __linux__
+#include <sys/auxv.h>
+#endif
 
 /* Off in the shipped library: a shared counter would cost every allocation a contended
  * cache line. The test build turns it on. */
@@ -90,6 +93,95 @@ void memory_sparse_free(void *pointer, size_t items, size_t size) {
   if (pointer == NULL) return;
   count(-1);
   munmap(pointer, items * size);
+}
+
+/* ---- Tables that grow ---- */
+
+/* ThreadSanitizer knows nothing of mremap. */
+#if defined(__SANITIZE_THREAD__)
+#define HAS_MREMAP 0
+#elif defined(__has_feature)
+#define HAS_MREMAP (!__has_feature(thread_sanitizer))
+#else
+#define HAS_MREMAP 1
+#endif
+
+static size_t page_size(void) {
+#ifdef __linux__
+  return (size_t)getauxval(AT_PAGESZ);
+#else
+  return 64 << 10; /* too much takes some memory more, and does no harm */
+#endif
+}
+
+/* What malloc had for smaller ones it may keep, so it gets no more of them than it has to. */
+static bool is_paged(size_t size) { return size >= page_size(); }
+
+size_t memory_table_size(size_t size) {
+  return is_paged(size) ? (size + page_size() - 1) / page_size() * page_size() : size;
+}
+
+/* The bytes of addresses that a table of pages has: up to the next power of two, of which those
+ * that were never touched take no memory. */
+static size_t reach_of(size_t size) {
+  size_t reach = 4 * page_size();
+  while (reach < size) reach *= 2;
+  return reach;
+}
+
+static void *new_pages(size_t reach) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void *pages = mmap(NULL, reach, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (pages == MAP_FAILED) return NULL;
+#ifdef MADV_NOHUGEPAGE
+  madvise(pages, reach, MADV_NOHUGEPAGE); /* one would reach beyond the end of the table */
+#endif
+  return pages;
+}
+
+/* More addresses, with the same pages. */
+static void *move_pages(void *old, size_t old_size, size_t reach) {
+#if defined(MREMAP_MAYMOVE) && HAS_MREMAP
+  void *pages = mremap(old, reach_of(old_size), reach, MREMAP_MAYMOVE);
+  return pages == MAP_FAILED ? NULL : pages;
+#else
+  void *pages = new_pages(reach);
+  if (pages == NULL) return NULL;
+  memcpy(pages, old, old_size);
+  munmap(old, reach_of(old_size));
+  return pages;
+#endif
+}
+
+/* A table of malloc's becomes one of pages. */
+static void *to_pages(void *old, size_t old_size, size_t reach) {
+  void *pages = new_pages(reach);
+  if (pages == NULL || old == NULL) return pages;
+  memcpy(pages, old, old_size);
+  free(old);
+  return pages;
+}
+
+static void *grow_table(void *old, size_t old_size, size_t size) {
+  if (!is_paged(size)) return realloc(old, size > 0 ? size : 1);
+  size_t reach = reach_of(size);
+  if (!is_paged(old_size)) return to_pages(old, old_size, reach);
+  return reach == reach_of(old_size) ? old : move_pages(old, old_size, reach);
+}
+
+void *memory_table_resize(void *old, size_t old_size, size_t size) {
+  void *new = is_refused() || size > SIZE_MAX / 4 ? NULL : grow_table(old, old_size, size);
+  return new == NULL || old == NULL ? checked(new, size) : new;
+}
+
+void memory_table_free(void *table, size_t size) {
+  if (table == NULL) return;
+  if (!is_paged(size)) {
+    memory_free(table);
+    return;
+  }
+  count(-1);
+  munmap(table, reach_of(size));
 }
 
 void memory_free(void *pointer) {

@@ -20,6 +20,15 @@ void memory_free(void *pointer);                      /* NULL is fine */
 void *memory_sparse(size_t count, size_t size);
 void memory_sparse_free(void *pointer, size_t count, size_t size); /* NULL is fine */
 
+/* Memory for a table that grows, in bytes. A small one comes from malloc; a large one has pages
+ * of its own, in the midst of addresses kept for it, so that it grows where it stands and nothing
+ * of it is left behind in anybody's heap. What a growing one gets anew holds anything. Its size
+ * is told each time, never becomes less, and is best what memory_table_size makes of it: as much
+ * as would be taken anyway. On failure the old one stays as it is. */
+size_t memory_table_size(size_t size);
+void *memory_table_resize(void *old, size_t old_size, size_t size); /* NULL, 0: a new one */
+void memory_table_free(void *table, size_t size);                   /* NULL is fine */
+
 /* A copy of a string, or NULL. */
 char *memory_string(const char *text);
 

@@ -5,7 +5,7 @@
  *
  *   memory filename record header hint edit coding hash stops functions
  *   disk ── open ──> directory ── create, open ──> file       objects; closed when collected
- *   segment, keydir, manifest, tombstones, throttle           objects
+ *   segment, keydir_table, keydir, manifest, tombstones, throttle    objects
  *
  * It translates and nothing else: numbers of 64 bits are Lua integers, facts are tables with
  * the names of the C fields, a failure is nil, message, code, and INVALID is raised.
@@ -158,8 +158,36 @@ static int memory_asks(lua_State *L) {
   return 2;
 }
 
+/* Let a table grow through these sizes, each byte of it written anew each time. Returns how
+ * many of them were had before one was refused, and whether what was there had stayed. */
+static int memory_grows(lua_State *L) {
+  uint8_t *table = NULL;
+  size_t size = 0;
+  int had = 0, count = lua_gettop(L);
+  bool has_stayed = true;
+  for (; had < count; had++) {
+    size_t next = (size_t)check_u64(L, had + 1);
+    uint8_t *grown = memory_table_resize(table, size, next);
+    if (grown != NULL) table = grown;
+    for (size_t i = 0; i < size; i++) has_stayed &= table[i] == (uint8_t)(i * 7 + (size_t)had);
+    if (grown == NULL) break;
+    size = next;
+    for (size_t i = 0; i < size; i++) table[i] = (uint8_t)(i * 7 + (size_t)had + 1);
+  }
+  memory_table_free(table, size);
+  lua_pushinteger(L, had);
+  lua_pushboolean(L, has_stayed);
+  return 2;
+}
+
+static int memory_table_size_(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)memory_table_size((size_t)check_u64(L, 1)));
+  return 1;
+}
+
 static const luaL_Reg memory_functions[] = {
-    {"refuse", memory_refuse_}, {"balance", memory_balance_}, {"asks", memory_asks}, {NULL, NULL}};
+    {"refuse", memory_refuse_}, {"balance", memory_balance_}, {"asks", memory_asks},
+    {"grows", memory_grows},    {"table_size", memory_table_size_}, {NULL, NULL}};
 
 /* ---- Status ---------------------------------------------------------------------- */
 
@@ -1021,6 +1049,82 @@ static const luaL_Reg segment_functions[] = {{"create", segment_create_},
                                              {"load_hint", segment_load_hint},
                                              {NULL, NULL}};
 
+/* ---- Tables of the keydir --------------------------------------------------------- */
+
+#define TABLE_TYPE "bitcask.internals.keydir_table"
+
+static struct keydir_table *check_table(lua_State *L) { return check_object(L, 1, TABLE_TYPE); }
+
+static int table_new(lua_State *L) {
+  void **table = new_object(L, TABLE_TYPE, 0);
+  *table = memory_zeroed(1, sizeof(struct keydir_table));
+  return *table != NULL ? 1 : lua_result_failure(L, BITCASK_NOMEMORY);
+}
+
+static int table_make_room(lua_State *L) {
+  return push_status(L, keydir_table_make_room(check_table(L), (unsigned)check_u64(L, 2)));
+}
+
+static int table_has_room(lua_State *L) {
+  lua_pushboolean(L, keydir_table_has_room(check_table(L), (unsigned)check_u64(L, 2)));
+  return 1;
+}
+
+/* (hash, place) */
+static int table_insert(lua_State *L) {
+  struct keydir_entry entry = {(uint32_t)check_u64(L, 2), 1, check_u64(L, 3)};
+  keydir_table_insert(check_table(L), &entry);
+  return 0;
+}
+
+static int table_remove(lua_State *L) {
+  struct keydir_table *table = check_table(L);
+  struct keydir_entry *entry =
+      keydir_table_entry(table, (uint32_t)check_u64(L, 2), check_u64(L, 3));
+  if (entry != NULL) keydir_table_remove(table, (uint32_t)(entry - table->slots));
+  lua_pushboolean(L, entry != NULL);
+  return 1;
+}
+
+/* From slots that are another's to slots of its own. */
+static int table_own(lua_State *L) {
+  struct keydir_table *table = check_table(L), lent = *table;
+  enum bitcask_status status = keydir_table_own(table);
+  if (status == BITCASK_OK) keydir_table_clear(&lent);
+  return push_status(L, status);
+}
+
+/* Its numbers, whether it is sound, and the place in each slot, 0 where it is empty. */
+static int table_describe(lua_State *L) {
+  const struct keydir_table *table = check_table(L);
+  lua_createtable(L, (int)keydir_table_end(table), 5);
+  for (uint32_t i = 0; i < keydir_table_end(table); i++) {
+    lua_pushinteger(L, (lua_Integer)table->slots[i].at);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_result_set_integer(L, "homes", table->homes);
+  lua_result_set_integer(L, "tail", table->tail);
+  lua_result_set_integer(L, "count", table->count);
+  lua_result_set_integer(L, "used_end", table->used_end);
+  lua_pushboolean(L, keydir_table_is_sound(table));
+  lua_setfield(L, -2, "is_sound");
+  return 1;
+}
+
+static int table_close(lua_State *L) {
+  struct keydir_table *table = take_object(L, TABLE_TYPE);
+  if (table != NULL) keydir_table_clear(table);
+  memory_free(table);
+  return 0;
+}
+
+static const luaL_Reg table_methods[] = {
+    {"make_room", table_make_room}, {"has_room", table_has_room}, {"insert", table_insert},
+    {"remove", table_remove},       {"own", table_own},           {"describe", table_describe},
+    {NULL, NULL}};
+
+static const luaL_Reg table_functions[] = {{"new", table_new}, {NULL, NULL}};
+
 /* ---- Keydir ---------------------------------------------------------------------- */
 
 #define KEYDIR_TYPE "bitcask.internals.keydir"
@@ -1488,6 +1592,7 @@ int luaopen_bitcask_internals(lua_State *L) {
   new_type(L, FILE_TYPE, file_methods, file_close);
   new_type(L, DIRECTORY_TYPE, directory_methods, directory_close);
   new_type(L, SEGMENT_TYPE, segment_methods, segment_close);
+  new_type(L, TABLE_TYPE, table_methods, table_close);
   new_type(L, KEYDIR_TYPE, keydir_methods, keydir_close);
   new_type(L, MANIFEST_TYPE, manifest_methods, manifest_close);
   new_type(L, TOMBSTONES_TYPE, tombstones_methods, tombstones_close);
@@ -1504,6 +1609,7 @@ int luaopen_bitcask_internals(lua_State *L) {
   set_functions(L, "hash", hash_functions);
   set_functions(L, "disk", disk_functions);
   set_functions(L, "segment", segment_functions);
+  set_functions(L, "keydir_table", table_functions);
   set_functions(L, "keydir", keydir_functions);
   set_functions(L, "manifest", manifest_functions);
   set_functions(L, "tombstones", tombstones_functions);

@@ -5,11 +5,9 @@
  *
  *   hash ──high 9 bits──> shard ──next 32 bits──> slot
  *
- * A shard is an open-addressing table of 16-byte entries, kept in the order of their
- * hashes: the home of hash h in a table of n is h * n / 2^32, an entry stands at its home
- * or after it, and none stands before one of a smaller hash. So a miss ends at the first
- * larger hash, and growing a shard by a fifth is one pass from one end to the other; no
- * more than a 512th of the keydir is ever copied at once.
+ * A shard is a table of 16-byte entries (see store/keydir_table.h) that grows by an eighth or
+ * so, where it stands: no more than a 512th of the keydir is ever moved at once, and nothing is
+ * in memory twice.
  *
  * While a snapshot is open, entries that it can see and that are replaced or removed are
  * kept aside in their shard as old entries, each with a reference on its segment.
@@ -25,36 +23,7 @@
 #define BITCASK_STORE_KEYDIR_H
 
 #include "base/thread.h"
-
-/* Where a record stands: the slot of its segment and its offset, with two marks. 0: nowhere. */
-typedef uint64_t place;
-
-enum {
-  PLACE_SLOT_BITS = 20,
-  PLACE_SLOT_MAX = (1 << PLACE_SLOT_BITS) - 1,
-  PLACE_OFFSET_BITS = 33, /* in units of 8 bytes */
-  PLACE_SLOT_SHIFT = 40
-};
-#define PLACE_TOMBSTONE (UINT64_C(1) << 33) /* while loading: the key's newest is a delete */
-#define PLACE_EXPIRES (UINT64_C(1) << 34)
-
-static inline place place_make(uint32_t slot, uint64_t offset, uint64_t marks) {
-  return ((uint64_t)slot << PLACE_SLOT_SHIFT) | (offset >> 3) | marks;
-}
-static inline uint32_t place_slot(place at) { return (uint32_t)(at >> PLACE_SLOT_SHIFT); }
-static inline uint64_t place_offset(place at) {
-  return (at & ((UINT64_C(1) << PLACE_OFFSET_BITS) - 1)) << 3;
-}
-
-struct keydir_entry {
-  uint32_t hash; /* the 32 bits after those that chose the shard */
-  uint32_t units; /* size of the record in units of 8 bytes */
-  place at;
-};
-
-static inline uint64_t keydir_entry_size(const struct keydir_entry *entry) {
-  return (uint64_t)entry->units * 8;
-}
+#include "store/keydir_table.h"
 
 /* An entry that snapshots can still see. */
 struct keydir_old {
@@ -76,20 +45,10 @@ struct keydir_matches {
   struct keydir_entry entries[KEYDIR_MATCHES];
 };
 
-/* The table of a shard: `homes` slots that a hash can have as its home, and `tail` behind
- * them. Where `at` is 0 a slot is empty. */
-struct keydir_table {
-  struct keydir_entry *slots; /* NULL: the shard holds nothing */
-  uint32_t homes;
-  uint32_t tail;
-  uint32_t count;    /* of its entries */
-  uint32_t used_end; /* no entry stands at this slot or behind it; may be too high */
-};
-
 /* Who knows the tables of shards that are asleep. */
 struct keydir_waker {
   /* The table of a shard. Its slots stay the waker's, but may be written to, until they are
-   * dropped; or, where *is_given is set, become the keydir's, made by base/memory. Called
+   * dropped; or, where *is_given is set, become the keydir's, made by a table itself. Called
    * with the lock of that shard held, on any thread: the keydir is not to be touched. */
   enum bitcask_status (*wake)(void *context, unsigned shard, struct keydir_table *out,
                               bool *is_given);
@@ -128,10 +87,6 @@ void keydir_clear(struct keydir *keydir);
  * that were found before. */
 enum bitcask_status keydir_wake(struct keydir *keydir, unsigned shard);
 enum bitcask_status keydir_wake_all(struct keydir *keydir);
-
-/* Is it whole: entries in their order, none before its home, none behind used_end, the count
- * right? Whatever bytes its slots hold, nothing outside them is read. */
-bool keydir_table_is_sound(const struct keydir_table *table);
 
 /* A copy of the table of a shard, its slots in *slots. */
 enum bitcask_status keydir_copy_table(struct keydir *keydir, unsigned shard,

@@ -36,4 +36,44 @@ describe("memory", function()
     memory.refuse(0)
     assert.same({ true, true }, { memory.asks(1, 1) })
   end)
+
+  it("of a table that grows holds what it held, over every page and every few bytes", function()
+    local before = memory.balance()
+    local pages, bytes = {}, {}
+    for page = 1, 200 do
+      pages[page] = page * 4096
+      bytes[page] = page * 112
+    end
+    assert.same({ 200, true }, { memory.grows(table.unpack(pages)) })
+    assert.same({ 200, true }, { memory.grows(table.unpack(bytes)) })
+    assert.same({ 3, true }, { memory.grows(0, 100, 1 << 20) })
+    assert.equal(before, memory.balance())
+  end)
+
+  it("of a table stays as it was when more is refused, or cannot exist", function()
+    local before = memory.balance()
+    local sizes = { 100, 1000, 5000, 10000, 30000, 100000, 200000, 1 << 20 }
+    for n = 1, #sizes do
+      memory.refuse(n)
+      assert.same({ n - 1, true }, { memory.grows(table.unpack(sizes)) })
+    end
+    for _, huge in ipairs { -1, 1 << 62, 1 << 50 } do
+      assert.same({ 0, true }, { memory.grows(huge) })
+      assert.same({ 1, true }, { memory.grows(100, huge) })
+      assert.same({ 2, true }, { memory.grows(100, 100000, huge) })
+    end
+    assert.equal(before, memory.balance())
+  end)
+
+  it("of a table is asked for in whole pages once it is large", function()
+    local last = 0
+    for size = 0, 100000, 8 do
+      local taken = memory.table_size(size)
+      assert(taken >= size and taken >= last and taken == memory.table_size(taken))
+      assert(taken == size or taken % 4096 == 0)
+      assert(taken < size + 65536)
+      last = taken
+    end
+    assert.equal(16, memory.table_size(16))
+  end)
 end)

@@ -1,0 +1,203 @@
+#include "store/keydir_table.h"
+
+#include <string.h>
+
+/* An entry stands at its home, or right behind another that is not before its own home and
+ * has no larger hash; behind the last there is nothing but empty slots. */
+bool keydir_table_is_sound(const struct keydir_table *table) {
+  uint32_t count = 0, hash = 0;
+  uint64_t end = (uint64_t)table->homes + table->tail;
+  bool is_after_entry = false;
+  if (table->homes == 0) return table->tail == 0 && table->count == 0 && table->used_end == 0;
+  if (end > UINT32_MAX || table->used_end > end) return false;
+  for (uint32_t i = 0; i < end; i++) {
+    const struct keydir_entry *entry = &table->slots[i];
+    if (entry->at != 0) {
+      uint32_t home = keydir_table_home(table->homes, entry->hash);
+      if (home > i || (home < i && !is_after_entry) || entry->hash < hash) return false;
+      if (i >= table->used_end) return false;
+      hash = entry->hash;
+      count++;
+    }
+    is_after_entry = entry->at != 0;
+  }
+  return count == table->count;
+}
+
+/* ---- Growing ---- */
+
+enum { TAIL_MIN = 4, TAIL_USUAL_MAX = 24 };
+
+/* The tail that hardly ever becomes too short with a hash worth its name. */
+static uint32_t usual_tail(uint32_t homes) {
+  uint32_t tail = homes / 64;
+  if (tail < TAIL_MIN) return TAIL_MIN;
+  return tail > TAIL_USUAL_MAX ? TAIL_USUAL_MAX : tail;
+}
+
+/* The tail for so many behind the last home, some more of that, and `more` entries. */
+static uint32_t tail_for(uint32_t behind, unsigned more) { return behind + behind / 4 + more; }
+
+/* Homes that so many entries fill up. One in six stays empty, so that the next empty one is
+ * near; of a small table, which grows by whole pages and is soon gone through, one in twelve. */
+static uint64_t least_homes(uint64_t count) {
+  enum { SMALL = 1024 };
+  return count + (count < SMALL ? count / 11 : count / 5);
+}
+
+static bool is_full(uint64_t count, uint32_t homes) { return least_homes(count) > homes; }
+
+/* An eighth more than that. */
+static uint32_t homes_for(uint64_t count) {
+  uint64_t homes = least_homes(count) + count / 8 + 4;
+  return homes > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)homes;
+}
+
+/* As many slots as the memory for these would hold anyway. */
+static uint32_t slots_for(uint32_t slots) {
+  return (uint32_t)(memory_table_size(slots * sizeof(struct keydir_entry)) /
+                    sizeof(struct keydir_entry));
+}
+
+/* How many entries would stand behind the last of so many homes. */
+static uint32_t behind_with(const struct keydir_table *table, uint32_t homes) {
+  uint32_t end = 0;
+  for (uint32_t i = 0; i < table->used_end; i++) {
+    const struct keydir_entry *entry = &table->slots[i];
+    uint32_t home = keydir_table_home(homes, entry->hash);
+    uint32_t after = (home > end ? home : end) + 1;
+    end = entry->at != 0 ? after : end;
+  }
+  return end > homes ? end - homes : 0;
+}
+
+/* Move all entries together, their last one to the last slot; the slot of the first. */
+static uint32_t pack(const struct keydir_table *table) {
+  uint32_t to = keydir_table_end(table);
+  for (uint32_t i = table->used_end; i-- > 0;) {
+    struct keydir_entry entry = table->slots[i];
+    table->slots[to - 1] = entry; /* what an empty slot leaves there is written over later */
+    to -= entry.at != 0;
+  }
+  return to;
+}
+
+/* Move packed entries each to its place. That is never behind the place it comes from, since
+ * those that are still packed fit behind it; so nothing is written over before it is read. */
+static void spread(struct keydir_table *table, uint32_t packed) {
+  uint32_t next = 0, end = keydir_table_end(table);
+  for (uint32_t i = packed; i < end; i++) {
+    struct keydir_entry entry = table->slots[i];
+    uint32_t home = keydir_table_home(table->homes, entry.hash);
+    while (next < home) table->slots[next++] = (struct keydir_entry){0};
+    table->slots[next++] = entry;
+  }
+  table->used_end = next;
+  memset(table->slots + next, 0, (end - next) * sizeof *table->slots);
+}
+
+/* Memory for so many slots; the old ones are as they were, the new ones hold anything. */
+static enum bitcask_status lengthen(struct keydir_table *table, uint32_t slots) {
+  struct keydir_entry *longer = memory_table_resize(table->slots, keydir_table_bytes(table),
+                                                    slots * sizeof *longer);
+  if (longer == NULL) return BITCASK_NOMEMORY;
+  __atomic_store_n(&table->slots, longer, __ATOMIC_RELAXED); /* for keydir_prefetch */
+  return BITCASK_OK;
+}
+
+static enum bitcask_status grow(struct keydir_table *table, uint32_t homes, unsigned more) {
+  uint32_t tail = usual_tail(homes) + more, old_end = keydir_table_end(table);
+  uint32_t slots = slots_for(homes + tail);
+  homes = slots - tail;
+  uint32_t wanted = tail_for(behind_with(table, homes), more);
+  if (wanted > tail) slots = slots_for(homes + wanted);
+  if (slots < old_end) slots = old_end;
+  TRY(lengthen(table, slots));
+  __atomic_store_n(&table->homes, homes, __ATOMIC_RELAXED);
+  table->tail = slots - homes;
+  spread(table, pack(table));
+  return BITCASK_OK;
+}
+
+/* Room behind the last home alone: no entry moves. */
+static enum bitcask_status grow_tail(struct keydir_table *table, unsigned more) {
+  uint32_t behind = table->used_end > table->homes ? table->used_end - table->homes : 0;
+  uint32_t old_end = keydir_table_end(table);
+  uint32_t slots = slots_for(table->homes + tail_for(behind, more));
+  TRY(lengthen(table, slots));
+  memset(table->slots + old_end, 0, (slots - old_end) * sizeof *table->slots);
+  table->tail = slots - table->homes;
+  return BITCASK_OK;
+}
+
+/* Whatever is inserted pushes entries at most `more` slots beyond the last that is used, or
+ * beyond the last home if that is farther. The bound on the used ones is kept beside the table's
+ * numbers, because the end of the table is a cache line of its own. */
+static bool tail_has_room(struct keydir_table *table, unsigned more) {
+  uint32_t end = keydir_table_end(table);
+  if (table->tail < more) return false;
+  if (end - table->used_end >= more) return true;
+  while (table->used_end > 0 && table->slots[table->used_end - 1].at == 0) table->used_end--;
+  return end - table->used_end >= more;
+}
+
+static bool homes_have_room(const struct keydir_table *table, unsigned more) {
+  return table->homes > 0 && !is_full((uint64_t)table->count + more, table->homes);
+}
+
+bool keydir_table_has_room(struct keydir_table *table, unsigned more) {
+  return homes_have_room(table, more) && tail_has_room(table, more);
+}
+
+enum bitcask_status keydir_table_make_room(struct keydir_table *table, unsigned more) {
+  if (!homes_have_room(table, more))
+    TRY(grow(table, homes_for((uint64_t)table->count + more), more));
+  return tail_has_room(table, more) ? BITCASK_OK : grow_tail(table, more);
+}
+
+enum bitcask_status keydir_table_own(struct keydir_table *table) {
+  size_t size = keydir_table_bytes(table);
+  struct keydir_entry *slots = memory_table_resize(NULL, 0, size);
+  if (slots == NULL) return BITCASK_NOMEMORY;
+  memcpy(slots, table->slots, size);
+  __atomic_store_n(&table->slots, slots, __ATOMIC_RELAXED); /* for keydir_prefetch */
+  return BITCASK_OK;
+}
+
+void keydir_table_clear(struct keydir_table *table) {
+  memory_table_free(table->slots, keydir_table_bytes(table));
+  *table = (struct keydir_table){0};
+}
+
+/* ---- Changing ---- */
+
+struct keydir_entry *keydir_table_entry(const struct keydir_table *table, uint32_t hash,
+                                        place at) {
+  if (table->homes == 0) return NULL;
+  for (uint32_t i = keydir_table_seek(table, hash); keydir_table_is_at(table, i, hash); i++)
+    if (table->slots[i].at == at) return &table->slots[i];
+  return NULL;
+}
+
+void keydir_table_insert(struct keydir_table *table, const struct keydir_entry *entry) {
+  struct keydir_entry *slots = table->slots;
+  uint32_t i = keydir_table_seek(table, entry->hash);
+  while (slots[i].at != 0 && slots[i].hash == entry->hash) i++; /* behind its equals */
+  uint32_t empty = i;
+  while (slots[empty].at != 0) empty++;
+  memmove(&slots[i + 1], &slots[i], (empty - i) * sizeof slots[0]);
+  slots[i] = *entry;
+  if (empty >= table->used_end) table->used_end = empty + 1;
+  table->count++;
+}
+
+void keydir_table_remove(struct keydir_table *table, uint32_t i) {
+  struct keydir_entry *slots = table->slots;
+  uint32_t end = keydir_table_end(table), last = i;
+  while (last + 1 < end && slots[last + 1].at != 0 &&
+         keydir_table_home(table->homes, slots[last + 1].hash) <= last)
+    last++;
+  memmove(&slots[i], &slots[i + 1], (last - i) * sizeof slots[0]);
+  slots[last] = (struct keydir_entry){0};
+  table->count--;
+}
