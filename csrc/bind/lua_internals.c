@@ -1061,8 +1061,10 @@ static int table_new(lua_State *L) {
   return *table != NULL ? 1 : lua_result_failure(L, BITCASK_NOMEMORY);
 }
 
+/* (more, phase) */
 static int table_make_room(lua_State *L) {
-  return push_status(L, keydir_table_make_room(check_table(L), (unsigned)check_u64(L, 2)));
+  return push_status(L, keydir_table_make_room(check_table(L), (unsigned)check_u64(L, 2),
+                                               (unsigned)luaL_optinteger(L, 3, 0)));
 }
 
 static int table_has_room(lua_State *L) {

@@ -229,7 +229,8 @@ static enum bitcask_status make_room(struct keydir *keydir, struct shard *shard,
   if (keydir_table_has_room(&shard->table, more)) return BITCASK_OK;
   if (shard->is_borrowed) TRY(take_over(keydir, shard));
   size_t before = keydir_table_bytes(&shard->table);
-  enum bitcask_status status = keydir_table_make_room(&shard->table, more);
+  unsigned number = (unsigned)(shard - keydir->shards);
+  enum bitcask_status status = keydir_table_make_room(&shard->table, more, number);
   atomic_fetch_add(&keydir->bytes, keydir_table_bytes(&shard->table) - before);
   shard->stamp++;
   return status;

@@ -5,9 +5,9 @@
  *
  *   hash ──high 9 bits──> shard ──next 32 bits──> slot
  *
- * A shard is a table of 16-byte entries (see store/keydir_table.h) that grows by an eighth or
- * so, where it stands: no more than a 512th of the keydir is ever moved at once, and nothing is
- * in memory twice.
+ * A shard is a table of 16-byte entries (see store/keydir_table.h) that grows by a fifth or so,
+ * where it stands, and not all at once: no more than a 512th of the keydir is ever moved, and
+ * nothing is in memory twice.
  *
  * While a snapshot is open, entries that it can see and that are replaced or removed are
  * kept aside in their shard as old entries, each with a reference on its segment.

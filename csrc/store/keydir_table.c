@@ -47,9 +47,15 @@ static uint64_t least_homes(uint64_t count) {
 
 static bool is_full(uint64_t count, uint32_t homes) { return least_homes(count) > homes; }
 
-/* An eighth more than that. */
-static uint32_t homes_for(uint64_t count) {
-  uint64_t homes = least_homes(count) + count / 8 + 4;
+/* More than that, by a fifth or so: the next rung of a ladder, of which there are four between a
+ * size and its double. Tables of other phases stand on other rungs, so that not all of them grow
+ * at the same time, and what they take together is the same at any time. */
+static uint32_t homes_for(uint64_t count, unsigned phase) {
+  enum { PARTS = 32, STEP = 8 };
+  uint64_t least = least_homes(count) + count / 16 + 4, part = 1;
+  while (part * PARTS * 2 <= least) part *= 2;
+  uint64_t parts = (least + part - 1) / part;
+  uint64_t homes = (parts + (phase + 2 * STEP * PARTS - parts) % STEP) * part;
   return homes > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)homes;
 }
 
@@ -59,25 +65,18 @@ static uint32_t slots_for(uint32_t slots) {
                     sizeof(struct keydir_entry));
 }
 
-/* How many entries would stand behind the last of so many homes. */
-static uint32_t behind_with(const struct keydir_table *table, uint32_t homes) {
-  uint32_t end = 0;
-  for (uint32_t i = 0; i < table->used_end; i++) {
-    const struct keydir_entry *entry = &table->slots[i];
-    uint32_t home = keydir_table_home(homes, entry->hash);
-    uint32_t after = (home > end ? home : end) + 1;
-    end = entry->at != 0 ? after : end;
-  }
-  return end > homes ? end - homes : 0;
-}
-
-/* Move all entries together, their last one to the last slot; the slot of the first. */
-static uint32_t pack(const struct keydir_table *table) {
-  uint32_t to = keydir_table_end(table);
+/* Move all entries together, their last one to the last slot; the slot of the first. *needed
+ * gets the slots that they take when each stands at its place again: the last of n entries
+ * stands at the largest of home + the number of those behind it, over all of them. */
+static uint32_t pack(const struct keydir_table *table, uint32_t homes, uint32_t *needed) {
+  uint32_t end = keydir_table_end(table), to = end;
+  *needed = 0;
   for (uint32_t i = table->used_end; i-- > 0;) {
     struct keydir_entry entry = table->slots[i];
     table->slots[to - 1] = entry; /* what an empty slot leaves there is written over later */
     to -= entry.at != 0;
+    uint32_t least = keydir_table_home(homes, entry.hash) + end - to;
+    *needed = least > *needed ? least : *needed;
   }
   return to;
 }
@@ -85,11 +84,14 @@ static uint32_t pack(const struct keydir_table *table) {
 /* Move packed entries each to its place. That is never behind the place it comes from, since
  * those that are still packed fit behind it; so nothing is written over before it is read. */
 static void spread(struct keydir_table *table, uint32_t packed) {
+  const struct keydir_entry empty = {0};
   uint32_t next = 0, end = keydir_table_end(table);
   for (uint32_t i = packed; i < end; i++) {
     struct keydir_entry entry = table->slots[i];
     uint32_t home = keydir_table_home(table->homes, entry.hash);
-    while (next < home) table->slots[next++] = (struct keydir_entry){0};
+    table->slots[next] = empty; /* without asking: one gap in three is longer than that */
+    for (uint32_t gap = next + 1; gap < home; gap++) table->slots[gap] = empty;
+    next = home > next ? home : next;
     table->slots[next++] = entry;
   }
   table->used_end = next;
@@ -105,17 +107,39 @@ static enum bitcask_status lengthen(struct keydir_table *table, uint32_t slots) 
   return BITCASK_OK;
 }
 
-static enum bitcask_status grow(struct keydir_table *table, uint32_t homes, unsigned more) {
-  uint32_t tail = usual_tail(homes) + more, old_end = keydir_table_end(table);
-  uint32_t slots = slots_for(homes + tail);
-  homes = slots - tail;
-  uint32_t wanted = tail_for(behind_with(table, homes), more);
-  if (wanted > tail) slots = slots_for(homes + wanted);
-  if (slots < old_end) slots = old_end;
-  TRY(lengthen(table, slots));
-  __atomic_store_n(&table->homes, homes, __ATOMIC_RELAXED);
+static void set_homes(struct keydir_table *table, uint32_t homes, uint32_t slots) {
+  __atomic_store_n(&table->homes, homes, __ATOMIC_RELAXED); /* for keydir_prefetch */
   table->tail = slots - homes;
-  spread(table, pack(table));
+}
+
+/* The packed entries need a longer tail than one usually does. Where it cannot be had they go
+ * back to where they were. */
+static enum bitcask_status grow_further(struct keydir_table *table, uint32_t slots,
+                                        uint32_t old_homes, uint32_t *packed) {
+  uint32_t end = keydir_table_end(table), count = end - *packed;
+  enum bitcask_status status = lengthen(table, slots);
+  if (status != BITCASK_OK) {
+    set_homes(table, old_homes, end);
+    spread(table, *packed);
+    return status;
+  }
+  memmove(&table->slots[slots - count], &table->slots[*packed], count * sizeof *table->slots);
+  *packed = slots - count;
+  set_homes(table, table->homes, slots);
+  return BITCASK_OK;
+}
+
+static enum bitcask_status grow(struct keydir_table *table, uint32_t homes, unsigned more) {
+  uint32_t tail = usual_tail(homes) + more, old_homes = table->homes, needed = 0;
+  uint32_t slots = slots_for(homes + tail);
+  if (slots < keydir_table_end(table)) slots = keydir_table_end(table);
+  TRY(lengthen(table, slots));
+  set_homes(table, slots - tail, slots);
+  uint32_t packed = pack(table, table->homes, &needed);
+  uint32_t behind = needed > table->homes ? needed - table->homes : 0;
+  if (tail_for(behind, more) > tail)
+    TRY(grow_further(table, slots_for(table->homes + tail_for(behind, more)), old_homes, &packed));
+  spread(table, packed);
   return BITCASK_OK;
 }
 
@@ -126,7 +150,7 @@ static enum bitcask_status grow_tail(struct keydir_table *table, unsigned more) 
   uint32_t slots = slots_for(table->homes + tail_for(behind, more));
   TRY(lengthen(table, slots));
   memset(table->slots + old_end, 0, (slots - old_end) * sizeof *table->slots);
-  table->tail = slots - table->homes;
+  set_homes(table, table->homes, slots);
   return BITCASK_OK;
 }
 
@@ -149,9 +173,10 @@ bool keydir_table_has_room(struct keydir_table *table, unsigned more) {
   return homes_have_room(table, more) && tail_has_room(table, more);
 }
 
-enum bitcask_status keydir_table_make_room(struct keydir_table *table, unsigned more) {
+enum bitcask_status keydir_table_make_room(struct keydir_table *table, unsigned more,
+                                           unsigned phase) {
   if (!homes_have_room(table, more))
-    TRY(grow(table, homes_for((uint64_t)table->count + more), more));
+    TRY(grow(table, homes_for((uint64_t)table->count + more, phase), more));
   return tail_has_room(table, more) ? BITCASK_OK : grow_tail(table, more);
 }
 

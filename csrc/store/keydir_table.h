@@ -13,7 +13,8 @@
  *
  * A table grows where it stands: its entries move together at the end of the longer table, and
  * from there each to its new place, which is never behind the place that it comes from. Whether
- * all fit is found out first, so that nothing is changed when memory cannot be had.
+ * all will fit is known before the second step; if not, and more memory cannot be had, they go
+ * back to where they were.
  *
  * Threads: no locks here.
  */
@@ -76,8 +77,10 @@ static inline uint32_t keydir_table_home(uint32_t homes, uint32_t hash) {
  * right? Whatever bytes its slots hold, nothing outside them is read. */
 bool keydir_table_is_sound(const struct keydir_table *table);
 
-/* Make room for `more` entries of any hashes. On failure nothing has changed. */
-enum bitcask_status keydir_table_make_room(struct keydir_table *table, unsigned more);
+/* Make room for `more` entries of any hashes. Tables of other phases, from 0 on, grow at other
+ * sizes. On failure no entry has changed. */
+enum bitcask_status keydir_table_make_room(struct keydir_table *table, unsigned more,
+                                           unsigned phase);
 
 /* Is there that room? Looks at nothing but the table's numbers most of the time. */
 bool keydir_table_has_room(struct keydir_table *table, unsigned more);

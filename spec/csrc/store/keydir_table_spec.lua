@@ -43,9 +43,11 @@ local function check(made, list)
   end
 end
 
-local function describe_all(made)
+-- Where its entries are: all but used_end, which is only a bound, and how far the tail reaches.
+local function describe_entries(made)
   local found = made:describe()
-  found.used_end = nil -- only a bound, which looking may tighten
+  while #found > found.homes and found[#found] == 0 do found[#found] = nil end
+  found.used_end, found.tail = nil, nil
   return found
 end
 
@@ -69,7 +71,7 @@ describe("a table of the keydir", function()
         local is_growing = step % 500 < 300
         if #list == 0 or math.random() < (is_growing and 0.8 or 0.2) then
           local more = math.random(5)
-          assert(made:make_room(more))
+          assert(made:make_room(more, math.random(0, 511)))
           assert(made:has_room(more))
           for _ = 1, math.random(more) do
             local hash = hash_of(math.random(1000))
@@ -126,8 +128,8 @@ describe("a table of the keydir", function()
         assert(made:make_room(1))
         local found = made:describe()
         assert(found.is_sound)
-        if n > 2000 then assert(found.homes < 1.25 * homes, "a step too large") end
-        assert(n < 300 or found.homes + found.tail < 2.2 * n)
+        if n > 2000 then assert(found.homes < 1.27 * homes, "a step too large") end
+        assert(n < 500 or found.homes + found.tail < 1.75 * n)
         steps, homes = steps + 1, found.homes
       end
       made:insert(hash_of(n), n)
@@ -136,6 +138,24 @@ describe("a table of the keydir", function()
     table.sort(list, function(a, b) return a[1] < b[1] end)
     check(made, list)
     assert(steps > 20 and steps < 80, steps)
+  end)
+
+  it("grows at another size when its phase is another, to no more in the end", function()
+    local sizes, total = {}, 0
+    for phase = 0, 7 do
+      local made = assert(tables.new())
+      for n = 1, 5000 do
+        assert(made:make_room(1, phase))
+        made:insert(hashes.good(n), n)
+      end
+      local found = made:describe()
+      local slots = found.homes + found.tail
+      assert(found.is_sound and slots < 1.6 * 5000)
+      if not sizes[slots] then sizes[#sizes + 1], sizes[slots] = slots, true end
+      total = total + slots
+    end
+    assert(#sizes >= 4, "they all grow at once")
+    assert(total / 8 < 1.4 * 5000)
   end)
 
   it("has room for as many as were asked for, all of one hash", function()
@@ -155,26 +175,32 @@ describe("a table of the keydir", function()
   end)
 
   it("in want of memory is as it was, at every step", function()
-    for _, name in ipairs { "good", "all ones", "near the end" } do
+    local refused, second = 0, 0
+    for _, name in ipairs { "good", "all ones", "near the end", "falling" } do
       local hash_of = hashes[name]
-      local made, list, refused = assert(tables.new()), {}, 0
+      local made, list = assert(tables.new()), {}
       for n = 1, 2000 do
         if not made:has_room(1) then
-          local before = describe_all(made)
-          internals.memory.refuse(1)
-          local result, _, code = made:make_room(1)
-          internals.memory.refuse(0)
-          assert.same({ nil, "nomemory" }, { result, code })
-          assert.same(before, describe_all(made))
+          local before = describe_entries(made)
+          for at = 1, 2 do -- the second: what stands behind the last home needs still more
+            internals.memory.refuse(at)
+            local result, _, code = made:make_room(1)
+            internals.memory.refuse(0)
+            if not result then
+              assert.equal("nomemory", code)
+              assert.same(before, describe_entries(made))
+              refused = refused + 1
+              second = second + at - 1
+            end
+          end
           assert(made:make_room(1))
-          refused = refused + 1
         end
         made:insert(hash_of(n), n)
         add(list, hash_of(n), n)
       end
       check(made, list)
-      assert(refused > 10, refused)
     end
+    assert(refused > 100 and second > 5, refused .. " " .. second)
   end)
 
   it("moves into memory of its own, or stays where it is", function()
@@ -184,10 +210,10 @@ describe("a table of the keydir", function()
       made:insert(hashes.good(n), n)
       add(list, hashes.good(n), n)
       if n % 100 == 1 then
-        local before = describe_all(made)
+        local before = describe_entries(made)
         assert.equal(1, refusal.everywhere(function()
           local result, message, code = made:own()
-          assert.same(before, describe_all(made))
+          assert.same(before, describe_entries(made))
           return result, message, code
         end))
         check(made, list)
