@@ -122,11 +122,12 @@ size_t memory_table_size(size_t size) {
 }
 
 /* The bytes of addresses that a table of pages has: up to the next power of two, of which those
- * that were never touched take no memory. */
+ * that were never touched take no memory. An odd number of pages, since what translates addresses
+ * sorts pages by their lowest bits: those of tables side by side are to fall everywhere. */
 static size_t reach_of(size_t size) {
   size_t reach = 4 * page_size();
   while (reach < size) reach *= 2;
-  return reach;
+  return reach + page_size();
 }
 
 static void *new_pages(size_t reach) {

@@ -38,11 +38,11 @@ static uint32_t usual_tail(uint32_t homes) {
 /* The tail for so many behind the last home, some more of that, and `more` entries. */
 static uint32_t tail_for(uint32_t behind, unsigned more) { return behind + behind / 4 + more; }
 
-/* Homes that so many entries fill up. One in six stays empty, so that the next empty one is
+/* Homes that so many entries fill up. One in seven stays empty, so that the next empty one is
  * near; of a small table, which grows by whole pages and is soon gone through, one in twelve. */
 static uint64_t least_homes(uint64_t count) {
   enum { SMALL = 1024 };
-  return count + (count < SMALL ? count / 11 : count / 5);
+  return count + (count < SMALL ? count / 11 : count / 6);
 }
 
 static bool is_full(uint64_t count, uint32_t homes) { return least_homes(count) > homes; }
