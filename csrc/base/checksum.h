@@ -13,6 +13,20 @@ static inline uint64_t checksum64(const void *data, size_t size, uint64_t seed) 
   return XXH3_64bits_withSeed(data, size, seed);
 }
 
+/* The same of bytes that come piece by piece. */
+typedef XXH3_state_t checksum_stream;
+
+static inline void checksum_begin(checksum_stream *stream, uint64_t seed) {
+  XXH3_INITSTATE(stream);
+  XXH3_64bits_reset_withSeed(stream, seed);
+}
+static inline void checksum_add(checksum_stream *stream, const void *data, size_t size) {
+  XXH3_64bits_update(stream, data, size);
+}
+static inline uint64_t checksum_end(const checksum_stream *stream) {
+  return XXH3_64bits_digest(stream);
+}
+
 /* Spread every bit of `value` over the result (the finaliser of MurmurHash3). */
 static inline uint64_t checksum_mix(uint64_t value) {
   value ^= value >> 33;

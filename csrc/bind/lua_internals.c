@@ -13,6 +13,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "base/checksum.h"
 #include "bind/lua_result.h"
 #include "disk/disk.h"
 #include "engine/hash.h"
@@ -456,7 +457,8 @@ static int hint_encode(lua_State *L) {
   enum bitcask_status status = append_hint_entries(L, 3, &body);
   if (status == BITCASK_OK) {
     bitcask_bytes entries = bytes_of(body.data, body.size);
-    hint_encode_prefix(&header, &binding, entries, prefix);
+    struct hint_body all = {entries.size, checksum64(entries.data, entries.size, header.salt)};
+    hint_encode_prefix(&header, &binding, &all, prefix);
     lua_result_push_bytes(L, bytes_of(prefix, sizeof prefix));
     lua_result_push_bytes(L, entries);
     lua_concat(L, 2);

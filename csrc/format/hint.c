@@ -31,13 +31,13 @@ bool hint_next_entry(struct coding_reader *reader, struct hint_entry *out) {
 }
 
 void hint_encode_prefix(const struct header *header, const struct hint_binding *binding,
-                        bitcask_bytes body, uint8_t out[HINT_PREFIX_SIZE]) {
+                        const struct hint_body *body, uint8_t out[HINT_PREFIX_SIZE]) {
   header_encode(header, out);
   put_u64(out + 64, binding->segment_length);
   put_u64(out + 72, binding->segment_digest);
   put_u64(out + 80, binding->entries);
-  put_u64(out + 88, body.size);
-  put_u64(out + 96, checksum64(body.data, body.size, header->salt));
+  put_u64(out + 88, body->size);
+  put_u64(out + 96, body->check);
   put_u64(out + 104, checksum64(out + 64, 40, header->salt));
 }
 

@@ -27,6 +27,12 @@
 
 enum { HINT_PREFIX_SIZE = 112, HINT_ENTRY_FIXED_SIZE = 19 };
 
+/* What the entries of a hint file are together. */
+struct hint_body {
+  uint64_t size;
+  uint64_t check; /* seeded with the header's salt */
+};
+
 /* What binds a hint file to its segment. */
 struct hint_binding {
   uint64_t segment_length;
@@ -48,9 +54,9 @@ enum bitcask_status hint_append_entry(struct bitcask_buffer *body, const struct 
 /* Read the next entry; false at the end or where the bytes are no entry (reader->failed). */
 bool hint_next_entry(struct coding_reader *reader, struct hint_entry *out);
 
-/* The first 112 bytes of a hint file whose entries are `body`. */
+/* The first 112 bytes of a hint file. */
 void hint_encode_prefix(const struct header *header, const struct hint_binding *binding,
-                        bitcask_bytes body, uint8_t out[HINT_PREFIX_SIZE]);
+                        const struct hint_body *body, uint8_t out[HINT_PREFIX_SIZE]);
 
 /* Check a whole hint file; *body gets its entries. CORRUPT or INCOMPATIBLE, with the reason
  * and `name` in the text. */

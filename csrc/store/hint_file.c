@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "base/checksum.h"
 #include "format/filename.h"
 
 static enum bitcask_status entry_of_scan(const struct segment_scan *scan,
@@ -15,17 +16,56 @@ static enum bitcask_status entry_of_scan(const struct segment_scan *scan,
   return hint_append_entry(body, &entry);
 }
 
-/* Collect the entries of a segment; it must be just as its facts say, to the last record. */
-static enum bitcask_status collect(struct segment *segment, struct bitcask_buffer *body) {
+/* Entries on their way to a hint file, a chunk at a time: all of them would be a quarter of a
+ * large segment. They are gone through once for what stands in front of them, and once more to be
+ * written, unless one chunk holds them all. */
+struct passage {
+  struct bitcask_buffer chunk;
+  checksum_stream check;   /* first */
+  struct hint_body body;
+  struct disk_file *file; /* then */
+  const uint8_t *prefix;  /* NULL once it is written */
+};
+
+enum { CHUNK_SIZE = 128 << 10, ENTRY_SIZE_MAX = HINT_ENTRY_FIXED_SIZE + 8 + UINT16_MAX };
+
+static void check_chunk(struct passage *passage) {
+  checksum_add(&passage->check, passage->chunk.data, passage->chunk.size);
+  passage->body.size += passage->chunk.size;
+}
+
+static enum bitcask_status write_chunk(struct passage *passage) {
+  bitcask_bytes entries = bytes_of(passage->chunk.data, passage->chunk.size);
+  const bitcask_bytes parts[] = {bytes_of(passage->prefix, HINT_PREFIX_SIZE), entries};
+  bool is_first = passage->prefix != NULL;
+  passage->prefix = NULL;
+  if (is_first) return passage->file->ops->append(passage->file, parts, 2, 0);
+  return entries.size > 0 ? passage->file->ops->append(passage->file, &entries, 1, 0) : BITCASK_OK;
+}
+
+static enum bitcask_status take_chunk(struct passage *passage) {
+  if (passage->file != NULL) return write_chunk(passage);
+  check_chunk(passage);
+  return BITCASK_OK;
+}
+
+/* Take the entries of a segment; it must be just as its facts say, to the last record. The last
+ * chunk stays in its buffer. */
+static enum bitcask_status pass(struct segment *segment, struct passage *passage) {
   struct segment_scan scan;
   struct segment_facts seen = segment_facts_empty(segment->facts.id, 0);
   enum segment_scan_kind kind = SEGMENT_SCAN_END;
   segment_scan_init(&scan, segment, segment->facts.length, false);
   enum bitcask_status status;
+  passage->chunk.size = 0;
   while ((status = segment_scan_next(&scan, &kind)) == BITCASK_OK && kind == SEGMENT_SCAN_RECORD) {
     segment_count_record(&seen, &scan.record);
     if (seen.records > segment->facts.records) break;
-    status = entry_of_scan(&scan, body);
+    if (passage->chunk.size >= CHUNK_SIZE) {
+      status = take_chunk(passage);
+      passage->chunk.size = 0;
+    }
+    if (status == BITCASK_OK) status = entry_of_scan(&scan, &passage->chunk);
     if (status != BITCASK_OK) break;
   }
   if (status == BITCASK_OK && (kind != SEGMENT_SCAN_END || seen.digest != segment->facts.digest ||
@@ -33,27 +73,62 @@ static enum bitcask_status collect(struct segment *segment, struct bitcask_buffe
     status = status_fail(BITCASK_CORRUPT, "%s: damaged at %" PRIu64,
                          filename_of_segment(segment->facts.id).text, scan.offset);
   segment_scan_release(&scan);
+  return status == BITCASK_OK ? take_chunk(passage) : status;
+}
+
+static enum bitcask_status begin_header(struct disk *disk, store_identity store,
+                                        const struct segment_facts *facts, struct header *out) {
+  *out = (struct header){.kind = HEADER_HINT,
+                         .store = store,
+                         .number = facts->id,
+                         .created_ms = disk->ops->now_ms(disk)};
+  return disk->ops->random(disk, &out->salt, sizeof out->salt);
+}
+
+static void encode_prefix(const struct header *header, const struct segment_facts *facts,
+                          const struct hint_body *body, uint8_t out[HINT_PREFIX_SIZE]) {
+  struct hint_binding binding = {facts->length, facts->digest, facts->records};
+  hint_encode_prefix(header, &binding, body, out);
+}
+
+/* Write what comes in front of the entries, and those: they are in the chunk if `segment` is NULL,
+ * and taken from there else. */
+static enum bitcask_status write_file(struct disk_directory *directory, uint64_t id,
+                                      struct passage *passage, struct segment *segment) {
+  filename temporary = filename_of_hint_temporary(id), name = filename_of_hint(id);
+  directory->ops->remove(directory, temporary.text);
+  TRY(directory->ops->create(directory, temporary.text, 0, &passage->file));
+  enum bitcask_status status = segment != NULL ? pass(segment, passage) : write_chunk(passage);
+  if (status == BITCASK_OK) status = passage->file->ops->sync(passage->file);
+  disk_file_close(passage->file);
+  if (status == BITCASK_OK)
+    status = directory->ops->rename(directory, temporary.text, name.text);
+  if (status != BITCASK_OK) directory->ops->remove(directory, temporary.text);
   return status;
 }
 
-/* Pages of its own, given back when it is written: what malloc once had for such a buffer, it
- * would keep. Large enough for every entry, so that it never grows. */
-static enum bitcask_status reserve_body(const struct segment *segment, struct bitcask_buffer *body) {
-  size_t most = (size_t)(segment->facts.length + segment->facts.records * HINT_ENTRY_FIXED_SIZE);
-  body->data = memory_sparse(most, 1);
-  body->capacity = body->data != NULL ? most : 0;
-  return body->data != NULL ? BITCASK_OK : BITCASK_NOMEMORY;
+static enum bitcask_status write_in_passes(struct disk *disk, struct segment *segment,
+                                           store_identity store, struct passage *passage) {
+  struct header header;
+  uint8_t prefix[HINT_PREFIX_SIZE];
+  TRY(begin_header(disk, store, &segment->facts, &header));
+  checksum_begin(&passage->check, header.salt);
+  TRY(pass(segment, passage));
+  passage->body.check = checksum_end(&passage->check);
+  encode_prefix(&header, &segment->facts, &passage->body, prefix);
+  passage->prefix = prefix;
+  bool is_at_hand = passage->chunk.size == passage->body.size;
+  return write_file(segment->directory, segment->facts.id, passage, is_at_hand ? NULL : segment);
 }
 
 enum bitcask_status hint_file_write(struct disk *disk, struct segment *segment,
                                     store_identity store) {
-  struct bitcask_buffer body = {0};
-  TRY(reserve_body(segment, &body));
-  enum bitcask_status status = collect(segment, &body);
-  if (status == BITCASK_OK)
-    status = hint_file_write_entries(disk, segment->directory, store, &segment->facts,
-                                     bytes_of(body.data, body.size));
-  memory_sparse_free(body.data, body.capacity, 1);
+  /* Pages of its own: what malloc once had for such a buffer, it would keep. */
+  enum { CAPACITY = CHUNK_SIZE + ENTRY_SIZE_MAX };
+  struct passage passage = {.chunk = {.data = memory_sparse(CAPACITY, 1), .capacity = CAPACITY}};
+  if (passage.chunk.data == NULL) return BITCASK_NOMEMORY;
+  enum bitcask_status status = write_in_passes(disk, segment, store, &passage);
+  memory_sparse_free(passage.chunk.data, CAPACITY, 1);
   return status;
 }
 
@@ -61,28 +136,14 @@ enum bitcask_status hint_file_write_entries(struct disk *disk, struct disk_direc
                                             store_identity store,
                                             const struct segment_facts *facts,
                                             bitcask_bytes body) {
-  struct header header = {.kind = HEADER_HINT,
-                          .store = store,
-                          .number = facts->id,
-                          .created_ms = disk->ops->now_ms(disk)};
-  TRY(disk->ops->random(disk, &header.salt, sizeof header.salt));
-  struct hint_binding binding = {facts->length, facts->digest, facts->records};
+  struct header header;
   uint8_t prefix[HINT_PREFIX_SIZE];
-  hint_encode_prefix(&header, &binding, body, prefix);
-
-  filename temporary = filename_of_hint_temporary(facts->id);
-  filename name = filename_of_hint(facts->id);
-  struct disk_file *file = NULL;
-  directory->ops->remove(directory, temporary.text);
-  TRY(directory->ops->create(directory, temporary.text, 0, &file));
-  const bitcask_bytes parts[] = {bytes_of(prefix, sizeof prefix), body};
-  enum bitcask_status status = file->ops->append(file, parts, 2, 0);
-  if (status == BITCASK_OK) status = file->ops->sync(file);
-  disk_file_close(file);
-  if (status == BITCASK_OK)
-    status = directory->ops->rename(directory, temporary.text, name.text);
-  if (status != BITCASK_OK) directory->ops->remove(directory, temporary.text);
-  return status;
+  TRY(begin_header(disk, store, facts, &header));
+  struct hint_body whole = {body.size, checksum64(body.data, body.size, header.salt)};
+  encode_prefix(&header, facts, &whole, prefix);
+  struct passage passage = {.prefix = prefix,
+                            .chunk = {.data = (void *)(uintptr_t)body.data, .size = body.size}};
+  return write_file(directory, facts->id, &passage, NULL);
 }
 
 static enum bitcask_status check_binding(const struct header *header,

@@ -39,6 +39,29 @@ describe("a hint file", function()
     end
   end)
 
+  it("of any size is whole, one piece or many", function()
+    for _, shape in ipairs {
+      { 0, 0 }, { 1, 10 }, { 3000, 40 }, { 9000, 20 }, { 1, 65535 }, { 2, 65535 }, { 7, 65535 },
+      { 300, 1000 },
+    } do
+      local count, key_size = table.unpack(shape)
+      local directory = layers.directory()
+      local segment, many = layers.segment(directory), {}
+      for n = 1, count do
+        many[n] = { ("%08d"):format(n) .. ("k"):rep(key_size - 8), "v" }
+      end
+      local expected = layers.fill(segment, many)
+      local before = internals.memory.balance()
+      assert(segment:write_hint(layers.store))
+      assert.equal(before, internals.memory.balance())
+      local entries = assert(load(directory, layers.facts(segment)))
+      assert.equal(count, #entries)
+      for n = 1, count do
+        assert(entries[n].key == expected[n].key and entries[n].offset == expected[n].offset)
+      end
+    end
+  end)
+
   it("that is missing is not found", function()
     local directory, path, facts = written()
     os.remove(path)
