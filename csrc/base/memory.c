@@ -114,8 +114,9 @@ static size_t page_size(void) {
 #endif
 }
 
-/* What malloc had for smaller ones it may keep, so it gets no more of them than it has to. */
-static bool is_paged(size_t size) { return size >= page_size(); }
+/* What malloc had for smaller ones it may keep, so it gets no more of them than it has to: what
+ * fills most of a page has one. */
+static bool is_paged(size_t size) { return size >= page_size() / 4 * 3; }
 
 size_t memory_table_size(size_t size) {
   return is_paged(size) ? (size + page_size() - 1) / page_size() * page_size() : size;
