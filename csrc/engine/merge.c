@@ -519,7 +519,7 @@ static enum bitcask_status commit_edit(struct bitcask_merge *merge) {
   for (size_t i = 0; status == BITCASK_OK && i < merge->input_count; i++)
     status = edit_append_removed(&items, merge->inputs[i].segment->facts.id);
   for (size_t i = 0; status == BITCASK_OK && i < merge->outputs.count; i++)
-    status = edit_append_facts(&items, EDIT_SEALED, &merge->outputs.items[i].segment->facts);
+    status = edit_append_facts(&items, EDIT_SEALED, &merge->outputs.segments[i]->facts);
   if (status == BITCASK_OK && merge->dropped_version > 0)
     status = edit_append_dropped(&items, merge->dropped_version);
   if (status == BITCASK_OK)

@@ -6,8 +6,8 @@
  *            still needed, from the hint files of the segments outside
  *   copy     inputs read from end to end, what is needed copied with its version; one in which
  *            nothing is needed is not read at all
- *   commit   outputs flushed -> hint files -> directory flushed -> active segment flushed
- *            -> everything that could fail is done -> edit committed
+ *   commit   outputs flushed -> directory flushed -> active segment flushed -> everything that
+ *            could fail is done -> edit committed
  *   switch   each copied entry of the keydir moved, if it still leads to what was copied;
  *            inputs marked obsolete, their files removed when the last reader lets go
  *

@@ -9,14 +9,9 @@
 
 #include "engine/engine.h"
 
-struct output {
-  struct segment *segment;
-  struct bitcask_buffer hint; /* the entries of its hint file */
-};
-
 struct outputs {
   struct engine *engine;
-  struct output *items;
+  struct segment **segments;
   size_t count;
   struct bitcask_buffer buffer; /* the last records of the last one, to be appended at once */
   uint64_t bytes; /* of records written */

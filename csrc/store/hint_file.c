@@ -132,20 +132,6 @@ enum bitcask_status hint_file_write(struct disk *disk, struct segment *segment,
   return status;
 }
 
-enum bitcask_status hint_file_write_entries(struct disk *disk, struct disk_directory *directory,
-                                            store_identity store,
-                                            const struct segment_facts *facts,
-                                            bitcask_bytes body) {
-  struct header header;
-  uint8_t prefix[HINT_PREFIX_SIZE];
-  TRY(begin_header(disk, store, facts, &header));
-  struct hint_body whole = {body.size, checksum64(body.data, body.size, header.salt)};
-  encode_prefix(&header, facts, &whole, prefix);
-  struct passage passage = {.prefix = prefix,
-                            .chunk = {.data = (void *)(uintptr_t)body.data, .size = body.size}};
-  return write_file(directory, facts->id, &passage, NULL);
-}
-
 static enum bitcask_status check_binding(const struct header *header,
                                          const struct hint_binding *binding, store_identity store,
                                          const struct segment_facts *facts, const char *name) {

@@ -13,12 +13,6 @@
 enum bitcask_status hint_file_write(struct disk *disk, struct segment *segment,
                                     store_identity store);
 
-/* Write the hint file of a segment whose entries are at hand. */
-enum bitcask_status hint_file_write_entries(struct disk *disk, struct disk_directory *directory,
-                                            store_identity store,
-                                            const struct segment_facts *facts,
-                                            bitcask_bytes body);
-
 /* A loaded hint file; its entries are read with hint_next_entry. */
 struct hint_file {
   struct disk_file *file;
