@@ -26,6 +26,7 @@ struct loader {
   bool is_counting; /* what is live, and what expires */
   bool wants_gone;  /* nothing but tombstones, and what has expired */
   bool is_first;    /* of several: the one that reports */
+  bool is_late;     /* reads again what others may have read, and reported, before */
   struct bitcask_buffer scratch;
   struct loaded ring[RING_SIZE];
   unsigned begun, done; /* entries that came into the ring, and that left it */
@@ -159,6 +160,14 @@ static enum bitcask_status read_record(struct loader *loader, const struct segme
   return offer(loader, &loaded, scan->segment->file->map != NULL);
 }
 
+/* A merge is to know of it, too. */
+static void meet_damage(const struct loader *loader, const struct segment_scan *scan) {
+  bool is_new = !atomic_exchange(&scan->segment->is_suspect, true);
+  if (loader->is_first || (loader->is_late && is_new))
+    engine_report_damage(loader->engine, scan->segment->facts.id, scan->offset, scan->size,
+                         "bytes that are no record");
+}
+
 static enum bitcask_status read_records(struct loader *loader, const struct source *source,
                                         struct segment_facts *facts) {
   struct segment_scan scan;
@@ -167,13 +176,10 @@ static enum bitcask_status read_records(struct loader *loader, const struct sour
   segment_scan_init(&scan, source->segment, source->end, false);
   scan.next = source->before->length;
   while ((status = segment_scan_next(&scan, &kind)) == BITCASK_OK && kind != SEGMENT_SCAN_END) {
-    if (kind == SEGMENT_SCAN_RECORD) {
+    if (kind == SEGMENT_SCAN_RECORD)
       status = read_record(loader, &scan, facts);
-    } else if (loader->is_first) {
-      source->segment->is_suspect = true;
-      engine_report_damage(loader->engine, source->segment->facts.id, scan.offset, scan.size,
-                           "bytes that are no record");
-    }
+    else
+      meet_damage(loader, &scan);
     if (status != BITCASK_OK) break;
   }
   if (status == BITCASK_OK) status = drain(loader, 0);
@@ -285,7 +291,7 @@ enum bitcask_status load_segment(struct engine *engine, struct segment *segment,
   struct segment_facts found;
   TRY(load_records(engine, segment, before, segment->facts.length, &found));
   if (found.records != segment->facts.records || found.digest != segment->facts.digest) {
-    segment->is_suspect = true;
+    atomic_store(&segment->is_suspect, true);
     engine_report_damage(engine, segment->facts.id, 0, 0,
                          "the segment does not hold the records that were written to it");
   }
@@ -343,7 +349,8 @@ enum bitcask_status load_hiding(struct engine *engine, struct segment *segment,
   struct loader loader = {.engine = engine,
                           .keydir = engine->keydir,
                           .now = now > taken_ms ? now : taken_ms,
-                          .wants_gone = true};
+                          .wants_gone = true,
+                          .is_late = true};
   if (known->tombstones == 0 && !(known->flags & EDIT_FACTS_EXPIRING)) return BITCASK_OK;
   enum bitcask_status status = read_up_to(&loader, segment, known->length);
   bitcask_buffer_release(&loader.scratch);
@@ -358,7 +365,7 @@ enum bitcask_status load_shard(struct engine *engine, unsigned shard, uint64_t n
                                struct keydir_table *out) {
   struct bitcask_buffer all = {0};
   struct loader loader = {
-      .engine = engine, .now = now, .mask = KEYDIR_SHARDS - 1, .share = shard};
+      .engine = engine, .now = now, .mask = KEYDIR_SHARDS - 1, .share = shard, .is_late = true};
   TRY(keydir_new(&loader.keydir));
   enum bitcask_status status = ref_segments(engine, &all);
   struct segment **segments = all.data;

@@ -449,7 +449,7 @@ static void begin_input(struct bitcask_merge *merge) {
  * nobody knows all that it holds. */
 static bool can_go_unread(const struct bitcask_merge *merge, const struct input *input) {
   return input->moves.first == input->moves.end && tombstones_needs_none(&merge->tombstones) &&
-         !input->segment->is_suspect;
+         !atomic_load(&input->segment->is_suspect);
 }
 
 static void drop_unread(struct bitcask_merge *merge, const struct segment_facts *facts) {

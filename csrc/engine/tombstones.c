@@ -91,6 +91,8 @@ static enum bitcask_status walk_records(struct walk *walk, struct segment *segme
       status = visit(walk, scan.record.key, scan.record.version, scan.record.flags);
     else if (walk->is_outside)
       walk->set->keep_all = true; /* nobody knows what was there */
+    else
+      atomic_store(&segment->is_suspect, true); /* nor here: it might have been a tombstone */
     if (status != BITCASK_OK) break;
   }
   segment_scan_release(&scan);

@@ -29,7 +29,8 @@ void tombstones_init(struct tombstones *set);
 void tombstones_release(struct tombstones *set);
 
 /* Add the records of a segment of the merge that may be needed as tombstones: those with a
- * version above `oldest_put`, the lowest version of a put outside. */
+ * version above `oldest_put`, the lowest version of a put outside. A segment without a hint file
+ * that holds bytes which are no record is suspect from then on. */
 enum bitcask_status tombstones_collect(struct tombstones *set, struct segment *segment,
                                        store_identity store, uint64_t oldest_put);
 

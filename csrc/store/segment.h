@@ -36,7 +36,6 @@ struct segment {
   struct segment_facts facts;
   uint64_t ahead_length; /* at this one, more of it is to be made ready */
   bool lacks_hint; /* found while opening: its hint file is to be written */
-  bool is_suspect; /* opening met bytes in it that are no record, so nobody knows all it holds */
 
   /* atomic */
   atomic_bool is_sealed; /* no more is written to it */
@@ -49,6 +48,7 @@ struct segment {
   atomic_uint references;
   atomic_bool is_obsolete; /* no longer in the manifest */
   atomic_bool is_damaged;  /* a merge met damage in it */
+  atomic_bool is_suspect;  /* somebody met bytes that are no record: nobody knows all it holds */
   atomic_uint *obsolete_count; /* counted down when an obsolete one is gone; may be NULL */
 };
 

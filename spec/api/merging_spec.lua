@@ -719,6 +719,21 @@ describe("a segment of which nothing is needed any more", function()
     return name
   end
 
+  -- Nobody has looked at it before the merge does.
+  it("is kept with a damaged tombstone in it, which may hide something", function()
+    assert(db:put("key", "value"))
+    seal()
+    assert(db:delete "key")
+    local tombstone = seal()
+    -- The reopened store writes no hint file anew for one that was there when it was opened.
+    db:close()
+    db = assert(bitcask.open(path, { policy = false }))
+    assert.equals(0, db:count())
+    local name = damage(tombstone)
+    assert.equals(1, assert(db:merge { tombstone }).segments_damaged)
+    assert.is_string(scratch.read(name))
+  end)
+
   for openings = 1, 2 do
     it("is read, and kept, where opening met damage in it, the last of " .. openings, function()
       local first = put_all "old"
