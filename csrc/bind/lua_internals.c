@@ -3,7 +3,7 @@
  * them alone, from objects of their own in which allocations can be refused and counted;
  * never installed, and no part of bitcask.core.
  *
- *   memory filename record header hint edit coding hash stops functions
+ *   memory filename record header hint edit coding hash radix functions
  *   disk ── open ──> directory ── create, open ──> file       objects; closed when collected
  *   segment, keydir_table, keydir, manifest, tombstones, throttle    objects
  *
@@ -17,7 +17,7 @@
 #include "bind/lua_result.h"
 #include "disk/disk.h"
 #include "engine/hash.h"
-#include "engine/stops.h"
+#include "base/radix.h"
 #include "engine/throttle.h"
 #include "engine/tombstones.h"
 #include "format/edit.h"
@@ -1501,28 +1501,36 @@ static const luaL_Reg tombstones_methods[] = {{"collect", tombstones_collect_},
                                               {NULL, NULL}};
 static const luaL_Reg tombstones_functions[] = {{"new", tombstones_new}, {NULL, NULL}};
 
-/* ---- Stops ----------------------------------------------------------------------- */
+/* ---- Radix ----------------------------------------------------------------------- */
 
-/* (list of places) -> the same, sorted */
-static int stops_sort_(lua_State *L) {
-  lua_Integer count = luaL_len(L, 1);
-  place *places = lua_newuserdatauv(L, (size_t)count * sizeof *places + 1, 0);
-  place *spare = lua_newuserdatauv(L, (size_t)count * sizeof *places + 1, 0);
-  for (lua_Integer i = 0; i < count; i++) {
-    lua_geti(L, 1, i + 1);
-    places[i] = check_u64(L, -1);
+/* (numbers, size, mask) -> where each of the sorted ones stood before. Items have `size` bytes, 16
+ * at least; between the number and where it stood they hold bytes that tell it, too. */
+static int radix_sort_(lua_State *L) {
+  size_t count = (size_t)luaL_len(L, 1), size = (size_t)luaL_checkinteger(L, 2);
+  uint8_t *items = lua_newuserdatauv(L, count * size + 1, 0);
+  uint8_t *spare = lua_newuserdatauv(L, count * size + 1, 0);
+  for (size_t i = 0; i < count; i++) {
+    lua_geti(L, 1, (lua_Integer)i + 1);
+    uint64_t number = check_u64(L, -1), place = i + 1;
     lua_pop(L, 1);
+    memset(items + i * size, (int)(place & 0xFF), size);
+    memcpy(items + i * size, &number, sizeof number);
+    memcpy(items + (i + 1) * size - sizeof place, &place, sizeof place);
   }
-  stops_sort(places, spare, (size_t)count);
+  radix_sort(items, spare, count, size, check_u64(L, 3));
   lua_newtable(L);
-  for (lua_Integer i = 0; i < count; i++) {
-    lua_pushinteger(L, (lua_Integer)places[i]);
-    lua_seti(L, -2, i + 1);
+  for (size_t i = 0; i < count; i++) {
+    uint64_t place;
+    memcpy(&place, items + (i + 1) * size - sizeof place, sizeof place);
+    for (size_t k = 8; k < size - 8; k++)
+      if (items[i * size + k] != (place & 0xFF)) return luaL_error(L, "an item is torn");
+    lua_pushinteger(L, (lua_Integer)place);
+    lua_seti(L, -2, (lua_Integer)i + 1);
   }
   return 1;
 }
 
-static const luaL_Reg stops_functions[] = {{"sort", stops_sort_}, {NULL, NULL}};
+static const luaL_Reg radix_functions[] = {{"sort", radix_sort_}, {NULL, NULL}};
 /* ---- Throttle -------------------------------------------------------------------- */
 
 #define THROTTLE_TYPE "bitcask.internals.throttle"
@@ -1617,7 +1625,7 @@ int luaopen_bitcask_internals(lua_State *L) {
   set_functions(L, "keydir", keydir_functions);
   set_functions(L, "manifest", manifest_functions);
   set_functions(L, "tombstones", tombstones_functions);
-  set_functions(L, "stops", stops_functions);
+  set_functions(L, "radix", radix_functions);
   set_functions(L, "throttle", throttle_functions);
   return 1;
 }

@@ -51,7 +51,7 @@ struct bitcask_merge {
   uint64_t oldest_put_outside;
   uint64_t dropped_version; /* the highest of a record that is not copied */
 
-  /* copy */
+  /* copy, and switch */
   size_t current_input;
   size_t next_move;
   struct segment_scan scan;
@@ -60,8 +60,7 @@ struct bitcask_merge {
   bool is_asking; /* of the record that the scan stands at */
   struct verdicts verdicts;
 
-  /* switch */
-  size_t switched;
+  bool is_switching;
 
   struct bitcask_merge_report report;
   atomic_uint_least64_t bytes_done, bytes_total;
@@ -177,16 +176,14 @@ static bool is_input(const struct bitcask_merge *merge, const struct segment *se
 }
 
 static enum bitcask_status collect_moves(struct bitcask_merge *merge) {
-  uint32_t slots = 0;
-  for (size_t i = 0; i < merge->input_count; i++)
-    if (merge->inputs[i].segment->slot >= slots) slots = merge->inputs[i].segment->slot + 1;
-  uint8_t *flags = memory_zeroed(slots + 1, 1);
-  if (flags == NULL) return BITCASK_NOMEMORY;
-  for (size_t i = 0; i < merge->input_count; i++) flags[merge->inputs[i].segment->slot] = 1;
-  enum bitcask_status status = moves_collect(&merge->moves, merge->engine->keydir, flags, slots);
-  memory_free(flags);
+  uint32_t *slots = memory_new(merge->input_count * sizeof *slots);
+  if (slots == NULL) return BITCASK_NOMEMORY;
+  for (size_t i = 0; i < merge->input_count; i++) slots[i] = merge->inputs[i].segment->slot;
+  enum bitcask_status status =
+      moves_collect(&merge->moves, merge->engine->keydir, slots, merge->input_count);
+  memory_free(slots);
   for (size_t i = 0; status == BITCASK_OK && i < merge->input_count; i++)
-    merge->inputs[i].moves = moves_of_slot(&merge->moves, merge->inputs[i].segment->slot);
+    merge->inputs[i].moves = merge->moves.ranges[i];
   return status;
 }
 
@@ -235,7 +232,9 @@ static enum bitcask_status decide_tombstones(struct bitcask_merge *merge) {
  * them where those that go have been. */
 static uint64_t space_needed(const struct bitcask_merge *merge) {
   uint64_t needed = 0;
-  for (size_t i = 0; i < merge->moves.count; i++) needed += merge->moves.items[i].size;
+  for (size_t i = 0; i < merge->input_count; i++)
+    for (size_t k = merge->inputs[i].moves.first; k < merge->inputs[i].moves.end; k++)
+      needed += move_size(&merge->moves.items[k]);
   uint64_t outputs = needed / merge->engine->options.segment_size + 1;
   return needed == 0 ? 0 : needed + outputs * HEADER_SIZE;
 }
@@ -321,7 +320,7 @@ static enum bitcask_status copy_record(struct bitcask_merge *merge, struct move 
   uint64_t offset = 0;
   TRY(outputs_append(&merge->outputs, &merge->scan.record, &into, &offset));
   move->to = place_make(into->slot, offset, move->from & PLACE_EXPIRES);
-  engine_count_live(into, move->size);
+  engine_count_live(into, move_size(move));
   merge->next_move++;
   merge->report.records_kept++;
   return BITCASK_OK;
@@ -330,13 +329,14 @@ static enum bitcask_status copy_record(struct bitcask_merge *merge, struct move 
 /* Does the entry still lead there? A look that others have moved entries under is begun anew. */
 static bool is_still_live(const struct bitcask_merge *merge, const struct move *move) {
   struct keydir_matches matches;
+  place from = move_from(move, merge->inputs[merge->current_input].segment->slot);
   uint64_t stamp = 0;
   if (engine_has_expired(merge->engine, &merge->scan.record)) return false;
   for (unsigned first = 0;; first += KEYDIR_MATCHES) {
-    keydir_find(merge->engine->keydir, move->hash, first, &matches);
+    keydir_find(merge->engine->keydir, move_hash(move), first, &matches);
     if (first == 0) stamp = matches.stamp;
     for (unsigned i = 0; i < matches.count; i++)
-      if (matches.entries[i].at == move->from) return true;
+      if (matches.entries[i].at == from) return true;
     if (matches.more) continue;
     if (first == 0 || matches.stamp == stamp) return false;
     first = (unsigned)-KEYDIR_MATCHES;
@@ -401,7 +401,7 @@ static enum bitcask_status handle_put(struct bitcask_merge *merge) {
   const struct input *input = &merge->inputs[merge->current_input];
   bool is_last = merge->next_move == input->moves.end;
   struct move *move = is_last ? NULL : &merge->moves.items[merge->next_move];
-  if (move == NULL || place_offset(move->from) != merge->scan.offset) {
+  if (move == NULL || move_offset(move) != merge->scan.offset) {
     drop_record(merge, &merge->report.records_dropped);
     return leave_tombstone(merge);
   }
@@ -538,9 +538,10 @@ static void remove_inputs(struct bitcask_merge *merge) {
 /* Whatever entry there is by now leads to the copy. */
 static bool store_place(struct bitcask_merge *merge, const struct move *move) {
   struct keydir_matches matches;
-  keydir_find(merge->engine->keydir, move->hash, 0, &matches);
-  return matches.count > 0 && keydir_replace(merge->engine->keydir, move->hash,
-                                             matches.entries[0].at, move->to, move->size, NULL);
+  keydir_find(merge->engine->keydir, move_hash(move), 0, &matches);
+  return matches.count > 0 &&
+         keydir_replace(merge->engine->keydir, move_hash(move), matches.entries[0].at, move->to,
+                        move_size(move), NULL);
 }
 
 static enum bitcask_status commit(struct bitcask_merge *merge) {
@@ -577,20 +578,22 @@ static void forget_needed(struct engine *engine) {
 }
 
 /* What was not copied has been written anew, or has expired in this very moment. */
-static void drop_entry(struct bitcask_merge *merge, const struct move *move) {
+static void drop_entry(struct bitcask_merge *merge, uint64_t hash, place from) {
   struct engine *engine = merge->engine;
   mutex_lock(&engine->write_lock);
-  keydir_remove(engine->keydir, move->hash, move->from, NULL);
+  keydir_remove(engine->keydir, hash, from, NULL);
   mutex_unlock(&engine->write_lock);
 }
 
-static void switch_entry(struct bitcask_merge *merge, const struct move *move) {
+static void switch_entry(struct bitcask_merge *merge, const struct move *move, uint32_t slot) {
+  uint64_t hash = move_hash(move), size = move_size(move);
+  place from = move_from(move, slot);
   if (move->to == 0)
-    drop_entry(merge, move);
+    drop_entry(merge, hash, from);
   else if (MUTANT(SWITCHED_BLINDLY) && store_place(merge, move))
     return;
-  else if (!keydir_replace(merge->engine->keydir, move->hash, move->from, move->to, move->size, NULL))
-    engine_count_dead(engine_segment(merge->engine, move->to), move->size);
+  else if (!keydir_replace(merge->engine->keydir, hash, from, move->to, size, NULL))
+    engine_count_dead(engine_segment(merge->engine, move->to), size);
 }
 
 static void take_from_set(struct engine *engine, const struct segment *segment)
@@ -658,24 +661,41 @@ static void finish(struct bitcask_merge *merge) {
   merge->phase = PHASE_DONE;
 }
 
-static void switch_some(struct bitcask_merge *merge, uint64_t budget) {
+/* Those of one input, from where the last step has ended; the bytes of their records. */
+static uint64_t switch_input(struct bitcask_merge *merge, const struct input *input,
+                             uint64_t budget) {
   enum { AHEAD = 8 }; /* so many slots are on their way into the processor's cache */
-  if (merge->switched == 0) {
-    merge->report.segments_out = merge->outputs.count;
-    merge->report.bytes_written = merge->outputs.bytes;
-    merge->report.keys_dropped = merge->verdicts.keys_dropped;
-    merge->report.keys_rewritten = merge->verdicts.keys_rewritten;
-    forget_needed(merge->engine);
-    outputs_adopt(&merge->outputs);
+  uint64_t done = 0;
+  while (merge->next_move < input->moves.end && done < budget) {
+    const struct move *move = &merge->moves.items[merge->next_move++];
+    if (input->moves.end - merge->next_move > AHEAD)
+      keydir_prefetch(merge->engine->keydir, move_hash(&move[AHEAD]));
+    switch_entry(merge, move, input->segment->slot);
+    done += move_size(move);
   }
-  for (uint64_t done = 0; merge->switched < merge->moves.count && done < budget;) {
-    const struct move *move = &merge->moves.items[merge->switched++];
-    if (merge->moves.count - merge->switched > AHEAD)
-      keydir_prefetch(merge->engine->keydir, move[AHEAD].hash);
-    switch_entry(merge, move);
-    done += move->size;
+  return done;
+}
+
+static void begin_switch(struct bitcask_merge *merge) {
+  merge->report.segments_out = merge->outputs.count;
+  merge->report.bytes_written = merge->outputs.bytes;
+  merge->report.keys_dropped = merge->verdicts.keys_dropped;
+  merge->report.keys_rewritten = merge->verdicts.keys_rewritten;
+  forget_needed(merge->engine);
+  outputs_adopt(&merge->outputs);
+  merge->is_switching = true;
+  merge->current_input = merge->next_move = 0;
+}
+
+static void switch_some(struct bitcask_merge *merge, uint64_t budget) {
+  if (!merge->is_switching) begin_switch(merge);
+  for (uint64_t done = 0; merge->current_input < merge->input_count && done < budget;) {
+    const struct input *input = &merge->inputs[merge->current_input];
+    if (merge->next_move < input->moves.first) merge->next_move = input->moves.first;
+    done += switch_input(merge, input, budget - done);
+    if (merge->next_move == input->moves.end) merge->current_input++;
   }
-  if (merge->switched == merge->moves.count) finish(merge);
+  if (merge->current_input == merge->input_count) finish(merge);
 }
 
 /* ---- Steps ---- */

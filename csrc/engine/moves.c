@@ -1,121 +1,130 @@
 #include "engine/moves.h"
 
-#include "base/memory.h"
+#include <string.h>
 
-struct collecting {
+#include "base/memory.h"
+#include "base/radix.h"
+
+/* One walk over the keydir. */
+struct walk {
   struct moves *moves;
-  const uint8_t *flags;
+  const uint32_t *numbers; /* by slot: that of its segment and one more; 0: not asked for */
   uint32_t slots;
-  size_t found; /* in this shard, also those that did not fit */
+  size_t *ends; /* up to where there is room for the moves of each segment */
+  bool is_overfull;
 };
 
-static void collect_move(void *context, uint64_t hash, struct keydir_entry *entry) {
-  struct collecting *collecting = context;
-  struct moves *moves = collecting->moves;
-  uint32_t slot = place_slot(entry->at);
-  if (slot >= collecting->slots || !collecting->flags[slot]) return;
-  if (moves->count + collecting->found < moves->capacity)
-    moves->items[moves->count + collecting->found] =
-        (struct move){.hash = hash, .from = entry->at, .size = keydir_entry_size(entry)};
-  collecting->found++;
+static struct moves_range *range_of(const struct walk *walk, place at, size_t *number) {
+  uint32_t slot = place_slot(at);
+  if (slot >= walk->slots || walk->numbers[slot] == 0) return NULL;
+  *number = walk->numbers[slot] - 1;
+  return &walk->moves->ranges[*number];
 }
 
-/* Memory is taken outside the shard's lock, so a shard that has more than fit is looked at
- * again. */
-static enum bitcask_status collect_shard(struct collecting *collecting, struct keydir *keydir,
-                                         unsigned shard) {
-  struct moves *moves = collecting->moves;
-  for (;;) {
-    collecting->found = 0;
-    TRY(keydir_visit_shard(keydir, shard, collect_move, collecting));
-    size_t needed = moves->count + collecting->found;
-    if (needed <= moves->capacity) {
-      moves->count = needed;
-      return BITCASK_OK;
-    }
-    size_t capacity = needed + needed / 2 + 1024;
-    struct move *items = memory_resize(moves->items, capacity, sizeof *items);
-    if (items == NULL) return BITCASK_NOMEMORY;
-    moves->items = items;
-    moves->capacity = capacity;
+static void count_move(void *context, uint64_t hash, struct keydir_entry *entry) {
+  size_t number;
+  struct moves_range *range = range_of(context, entry->at, &number);
+  (void)hash;
+  if (range != NULL) range->end++;
+}
+
+static void put_move(void *context, uint64_t hash, struct keydir_entry *entry) {
+  struct walk *walk = context;
+  size_t number;
+  struct moves_range *range = range_of(walk, entry->at, &number);
+  if (range == NULL) return;
+  if (range->end == walk->ends[number]) {
+    walk->is_overfull = true;
+    return;
   }
+  walk->moves->items[range->end++] =
+      (struct move){.from = place_make(keydir_shard_of(hash), place_offset(entry->at),
+                                       entry->at & PLACE_EXPIRES),
+                    .hash = entry->hash,
+                    .units = entry->units};
 }
 
-/* ---- Sorting ---- */
-
-/* Slot and offset, without the marks. */
-static uint64_t key_of(const struct move *move) {
-  return place_make(place_slot(move->from), place_offset(move->from), 0);
+static enum bitcask_status walk_keydir(struct walk *walk, struct keydir *keydir,
+                                       void (*each)(void *, uint64_t, struct keydir_entry *)) {
+  for (unsigned shard = 0; shard < KEYDIR_SHARDS; shard++)
+    TRY(keydir_visit_shard(keydir, shard, each, walk));
+  return BITCASK_OK;
 }
 
-enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS };
-
-static void sort_by_digit(const struct move *from, struct move *to, size_t count,
-                          unsigned shift) {
-  size_t starts[DIGITS] = {0}, sum = 0;
-  for (size_t i = 0; i < count; i++) starts[(key_of(&from[i]) >> shift) % DIGITS]++;
-  for (unsigned digit = 0; digit < DIGITS; digit++) {
-    size_t here = starts[digit];
-    starts[digit] = sum;
-    sum += here;
+/* Ranges one behind the other, as long as was counted, and empty yet. */
+static enum bitcask_status lay_out(struct walk *walk, size_t count) {
+  struct moves *moves = walk->moves;
+  size_t sum = 0;
+  for (size_t i = 0; i < count; i++) {
+    size_t found = moves->ranges[i].end;
+    moves->ranges[i] = (struct moves_range){sum, sum};
+    walk->ends[i] = sum += found;
   }
-  for (size_t i = 0; i < count; i++)
-    to[starts[(key_of(&from[i]) >> shift) % DIGITS]++] = from[i];
+  moves->items = memory_new(sum * sizeof *moves->items);
+  return moves->items != NULL ? BITCASK_OK : BITCASK_NOMEMORY;
 }
 
-/* By place: a radix sort, three passes or four instead of twenty comparisons a move, each of
- * them a cache miss. The sorted ones may come to stand in the other of the two arrays. */
-static enum bitcask_status sort(struct moves *moves) {
-  uint64_t differing = 0;
-  for (size_t i = 1; i < moves->count; i++)
-    differing |= key_of(&moves->items[i]) ^ key_of(&moves->items[0]);
-  if (differing == 0) return BITCASK_OK;
-  struct move *spare = memory_new(moves->count * sizeof *spare);
+static size_t longest(const struct moves *moves, size_t count) {
+  size_t most = 0;
+  for (size_t i = 0; i < count; i++) {
+    size_t length = moves->ranges[i].end - moves->ranges[i].first;
+    if (length > most) most = length;
+  }
+  return most;
+}
+
+/* Each range by offset. No record is shorter than 32 bytes, or 4 units of a place. */
+static enum bitcask_status sort(struct moves *moves, size_t count) {
+  const uint64_t offset_bits = ((UINT64_C(1) << PLACE_OFFSET_BITS) - 1) & ~UINT64_C(3);
+  struct move *spare = memory_new(longest(moves, count) * sizeof *spare);
   if (spare == NULL) return BITCASK_NOMEMORY;
-  size_t capacity = moves->count; /* of the spare array */
-  for (unsigned shift = 0; differing != 0; differing >>= DIGIT_BITS, shift += DIGIT_BITS) {
-    unsigned same = (unsigned)__builtin_ctzll(differing); /* bits that tell nothing */
-    differing >>= same;
-    shift += same;
-    sort_by_digit(moves->items, spare, moves->count, shift);
-    struct move *sorted = spare;
-    size_t sorted_capacity = capacity;
-    spare = moves->items;
-    capacity = moves->capacity;
-    moves->items = sorted;
-    moves->capacity = sorted_capacity;
+  for (size_t i = 0; i < count; i++) {
+    struct moves_range range = moves->ranges[i];
+    radix_sort(moves->items + range.first, spare, range.end - range.first, sizeof *spare,
+               offset_bits);
   }
   memory_free(spare);
   return BITCASK_OK;
 }
 
+/* Between the walks entries of these segments can only become fewer. Should there be more all
+ * the same, one that is missing would be a live record that is dropped: begin again. */
+static enum bitcask_status collect(struct walk *walk, struct keydir *keydir, size_t count) {
+  struct moves *moves = walk->moves;
+  do {
+    memory_free(moves->items);
+    moves->items = NULL;
+    memset(moves->ranges, 0, count * sizeof *moves->ranges);
+    TRY(walk_keydir(walk, keydir, count_move));
+    TRY(lay_out(walk, count));
+    walk->is_overfull = false;
+    TRY(walk_keydir(walk, keydir, put_move));
+  } while (walk->is_overfull);
+  return sort(moves, count);
+}
+
 enum bitcask_status moves_collect(struct moves *moves, struct keydir *keydir,
-                                  const uint8_t *flags, uint32_t slots) {
-  struct collecting collecting = {.moves = moves, .flags = flags, .slots = slots};
-  moves->count = 0;
-  for (unsigned shard = 0; shard < KEYDIR_SHARDS; shard++)
-    TRY(collect_shard(&collecting, keydir, shard));
-  return sort(moves);
+                                  const uint32_t *slots, size_t count) {
+  struct walk walk = {.moves = moves};
+  moves_release(moves);
+  for (size_t i = 0; i < count; i++)
+    if (slots[i] >= walk.slots) walk.slots = slots[i] + 1;
+  uint32_t *numbers = memory_zeroed(walk.slots + 1, sizeof *numbers);
+  walk.ends = memory_zeroed(count + 1, sizeof *walk.ends);
+  moves->ranges = memory_zeroed(count + 1, sizeof *moves->ranges);
+  enum bitcask_status status = BITCASK_NOMEMORY;
+  if (numbers != NULL && walk.ends != NULL && moves->ranges != NULL) {
+    for (size_t i = 0; i < count; i++) numbers[slots[i]] = (uint32_t)i + 1;
+    walk.numbers = numbers;
+    status = collect(&walk, keydir, count);
+  }
+  memory_free(numbers);
+  memory_free(walk.ends);
+  return status;
 }
 
 void moves_release(struct moves *moves) {
   memory_free(moves->items);
+  memory_free(moves->ranges);
   *moves = (struct moves){0};
-}
-
-/* The first move of a slot that is not before `slot`. */
-static size_t first_of(const struct moves *moves, uint64_t slot) {
-  size_t low = 0, high = moves->count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (place_slot(moves->items[middle].from) < slot)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
-}
-
-struct moves_range moves_of_slot(const struct moves *moves, uint32_t slot) {
-  return (struct moves_range){first_of(moves, slot), first_of(moves, (uint64_t)slot + 1)};
 }

@@ -1,9 +1,13 @@
 /*
  * Moves: the live records of some segments, and where a merge has copied each to.
  *
- * What is live is what the keydir leads to, so the keydir is walked once; keys are neither
- * hashed nor compared. A record that is superseded while the merge runs is copied in vain,
- * and found out when its entry is to be moved.
+ *   items   [ moves of the first segment . . ][ of the second . . . . ][ of the third ]
+ *             rising by offset
+ *
+ * What is live is what the keydir leads to, so the keydir is walked, twice: to count, and then
+ * to put each move where it belongs. Keys are neither hashed nor compared. A record that is
+ * superseded while the merge runs is copied in vain, and found out when its entry is to be
+ * moved.
  *
  * Threads: collecting is safe beside readers and writers; the rest belongs to one thread.
  */
@@ -12,30 +16,39 @@
 
 #include "store/keydir.h"
 
+/* Which segment it is from is told by the range that it stands in. */
 struct move {
-  uint64_t hash;
-  place from;
-  place to; /* 0: not copied */
-  uint64_t size;
+  uint64_t from; /* a place, but that it has the shard of the entry where the slot should be */
+  uint32_t hash; /* of the entry, in that shard */
+  uint32_t units; /* size of the record in units of 8 bytes */
+  place to;       /* 0: not copied */
 };
 
-struct moves {
-  struct move *items; /* by slot and offset of `from` */
-  size_t count;
-  size_t capacity;
-};
-
-/* Those of one segment: [first, end). */
+/* The moves of one segment: [first, end). */
 struct moves_range {
   size_t first;
   size_t end;
 };
 
-/* The entries that lead to segments whose slot is flagged; `slots` flags are there. */
+struct moves {
+  struct move *items;
+  struct moves_range *ranges; /* of each segment */
+};
+
+/* The entries that lead to the segments in these slots, none of which may get new ones any
+ * more, as sealed ones do not. What was collected before is gone. */
 enum bitcask_status moves_collect(struct moves *moves, struct keydir *keydir,
-                                  const uint8_t *flags, uint32_t slots);
+                                  const uint32_t *slots, size_t count);
 void moves_release(struct moves *moves);
 
-struct moves_range moves_of_slot(const struct moves *moves, uint32_t slot);
+static inline uint64_t move_offset(const struct move *move) { return place_offset(move->from); }
+static inline uint64_t move_size(const struct move *move) { return (uint64_t)move->units * 8; }
+static inline uint64_t move_hash(const struct move *move) {
+  return keydir_hash_of(place_slot(move->from), move->hash);
+}
+/* Where its record stands, in the segment that has this slot. */
+static inline place move_from(const struct move *move, uint32_t slot) {
+  return place_make(slot, move_offset(move), move->from & PLACE_EXPIRES);
+}
 
 #endif

@@ -1,5 +1,7 @@
 #include "engine/stops.h"
 
+#include "base/radix.h"
+
 enum {
   GROUP_GROWTH = 32,
   GROUP_STOPS_MAX = 1 << 20,
@@ -9,6 +11,9 @@ enum {
   ANNOUNCED_GAP = 32 << 10,     /* records so near each other are announced together, */
   ANNOUNCED_SIZE_MAX = 2 << 20, /* up to so many bytes */
 };
+
+/* No record is shorter than 32 bytes, or 4 units of a place: its lowest bits tell nothing new. */
+#define STOP_BITS (~UINT64_C(3))
 
 static void drop_pins(struct stops *stops) {
   struct segment **pins = stops->pins.data;
@@ -27,60 +32,6 @@ void stops_release(struct stops *stops, bool unpin) {
   bitcask_buffer_release(&stops->olds);
   bitcask_buffer_release(&stops->pins);
   bitcask_buffer_release(&stops->numbers);
-}
-
-/* ---- Sorting ---- */
-
-enum {
-  DIGIT_BITS = 8,
-  DIGITS = 1 << DIGIT_BITS,
-  SKIPPED_BITS = 2, /* no record is shorter than 32 bytes, or 4 units of a place */
-  INSERTION_COUNT = 32
-};
-
-static void sort_by_digit(const place *from, place *to, size_t count, unsigned shift) {
-  size_t starts[DIGITS] = {0}, sum = 0;
-  for (size_t i = 0; i < count; i++) starts[(from[i] >> shift) % DIGITS]++;
-  for (unsigned digit = 0; digit < DIGITS; digit++) {
-    size_t here = starts[digit];
-    starts[digit] = sum;
-    sum += here;
-  }
-  for (size_t i = 0; i < count; i++) to[starts[(from[i] >> shift) % DIGITS]++] = from[i];
-}
-
-static void sort_by_insertion(place *places, size_t count) {
-  for (size_t i = 1; i < count; i++) {
-    place next = places[i];
-    size_t at = i;
-    for (; at > 0 && places[at - 1] > next; at--) places[at] = places[at - 1];
-    places[at] = next;
-  }
-}
-
-static uint64_t differing_bits(const place *places, size_t count) {
-  uint64_t differing = 0;
-  for (size_t i = 1; i < count; i++) differing |= places[i] ^ places[0];
-  return differing;
-}
-
-void stops_sort(place *places, place *spare, size_t count) {
-  if (count <= INSERTION_COUNT) {
-    sort_by_insertion(places, count);
-    return;
-  }
-  place *from = places, *to = spare;
-  uint64_t left = differing_bits(places, count) >> SKIPPED_BITS;
-  for (unsigned shift = SKIPPED_BITS; left != 0; left >>= DIGIT_BITS, shift += DIGIT_BITS) {
-    unsigned same = (unsigned)__builtin_ctzll(left); /* bits that tell nothing */
-    left >>= same;
-    shift += same;
-    sort_by_digit(from, to, count, shift);
-    place *sorted = to;
-    to = from;
-    from = sorted;
-  }
-  if (from != places) memcpy(places, from, count * sizeof *places);
 }
 
 /* ---- Gathering ---- */
@@ -152,8 +103,8 @@ static enum bitcask_status gather_shard(struct stops *stops, struct engine *engi
 static enum bitcask_status sort_group(struct stops *stops) {
   stops->spare.size = 0;
   TRY(buffer_reserve(&stops->spare, stops->places.size));
-  stops_sort(stops->places.data, stops->spare.data,
-             stops->places.size / sizeof(place));
+  radix_sort(stops->places.data, stops->spare.data, stops->places.size / sizeof(place),
+             sizeof(place), STOP_BITS);
   return BITCASK_OK;
 }
 

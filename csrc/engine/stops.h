@@ -40,8 +40,4 @@ void stops_release(struct stops *stops, bool unpin);
 enum bitcask_status stops_next(struct stops *stops, struct engine *engine, uint64_t version,
                                struct stop *out);
 
-/* Sort the places of records: a radix sort, a few passes over them whatever their order.
- * `spare` has room for as many. */
-void stops_sort(place *places, place *spare, size_t count);
-
 #endif
