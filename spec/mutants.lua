@@ -19,6 +19,7 @@ local look_first = {
   OUTPUT_NAME_UNFLUSHED = "merging everything",
   ACTIVE_UNFLUSHED = "merging what was superseded by what is not durable",
   INPUTS_REMOVED_FIRST = "merging everything",
+  LEAPT_OVER_FORGOTTEN = "merging what somebody follows",
   TOMBSTONE_DROPPED = "merging the second segment",
   EXPIRED_DROPPED = "merging what has expired",
   BATCH_TORN = "a batch with sync = none",

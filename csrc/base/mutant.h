@@ -34,6 +34,7 @@
   X(INPUTS_REMOVED_FIRST, "a merge removes its inputs before the edit")                        \
   X(TOMBSTONE_DROPPED, "a merge drops a tombstone that still hides something")                 \
   X(EXPIRED_DROPPED, "a merge drops an expired put that still hides something")                \
+  X(LEAPT_OVER_FORGOTTEN, "a merge does not tell of dropped records that it did not read")     \
   X(SWITCHED_BLINDLY, "a merge stores its places, where it ought to compare and swap")         \
   X(SUPERSEDED_FORGOTTEN, "a write keeps nothing for the snapshots that see what was")         \
   X(REFERENCE_NOT_TAKEN, "a snapshot's read takes no reference to its segment")                \

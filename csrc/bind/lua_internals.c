@@ -1511,20 +1511,20 @@ static int radix_sort_(lua_State *L) {
   uint8_t *spare = lua_newuserdatauv(L, count * size + 1, 0);
   for (size_t i = 0; i < count; i++) {
     lua_geti(L, 1, (lua_Integer)i + 1);
-    uint64_t number = check_u64(L, -1), place = i + 1;
+    uint64_t number = check_u64(L, -1), stood = i + 1;
     lua_pop(L, 1);
-    memset(items + i * size, (int)(place & 0xFF), size);
+    memset(items + i * size, (int)(stood & 0xFF), size);
     memcpy(items + i * size, &number, sizeof number);
-    memcpy(items + (i + 1) * size - sizeof place, &place, sizeof place);
+    memcpy(items + (i + 1) * size - sizeof stood, &stood, sizeof stood);
   }
   radix_sort(items, spare, count, size, check_u64(L, 3));
   lua_newtable(L);
   for (size_t i = 0; i < count; i++) {
-    uint64_t place;
-    memcpy(&place, items + (i + 1) * size - sizeof place, sizeof place);
+    uint64_t stood;
+    memcpy(&stood, items + (i + 1) * size - sizeof stood, sizeof stood);
     for (size_t k = 8; k < size - 8; k++)
-      if (items[i * size + k] != (place & 0xFF)) return luaL_error(L, "an item is torn");
-    lua_pushinteger(L, (lua_Integer)place);
+      if (items[i * size + k] != (stood & 0xFF)) return luaL_error(L, "an item is torn");
+    lua_pushinteger(L, (lua_Integer)stood);
     lua_seti(L, -2, (lua_Integer)i + 1);
   }
   return 1;

@@ -5,11 +5,6 @@
 enum {
   GROUP_GROWTH = 32,
   GROUP_STOPS_MAX = 1 << 20,
-  READ_AHEAD_STOPS = 8, /* so many records are on their way into the processor's cache */
-  CACHE_LINE = 64,
-  ANNOUNCED_STOPS = 16, /* so many records are announced to the disk, or more */
-  ANNOUNCED_GAP = 32 << 10,     /* records so near each other are announced together, */
-  ANNOUNCED_SIZE_MAX = 2 << 20, /* up to so many bytes */
 };
 
 /* No record is shorter than 32 bytes, or 4 units of a place: its lowest bits tell nothing new. */
@@ -123,7 +118,8 @@ static enum bitcask_status gather_group(struct stops *stops, struct engine *engi
   unsigned shard = stops->next_shard;
   drop_pins(stops);
   stops->places.size = 0;
-  stops->next = stops->announced = stops->announced_last = 0;
+  stops->next = 0;
+  stops->ahead = (struct read_ahead){0};
   if (shards > KEYDIR_SHARDS - shard) shards = KEYDIR_SHARDS - shard;
   enum bitcask_status status = reserve_places(stops, engine, shards);
   for (unsigned done = 0; status == BITCASK_OK && done < shards; done++) {
@@ -143,42 +139,11 @@ static enum bitcask_status gather_group(struct stops *stops, struct engine *engi
 
 /* ---- Walking ---- */
 
-static struct stop stop_of(const struct stops *stops, size_t index) {
+static struct stop stop_of(const void *context, size_t index) {
+  const struct stops *stops = context;
   place at = ((const place *)stops->places.data)[index];
   struct segment *const *pins = stops->pins.data;
   return (struct stop){pins[place_slot(at)], place_offset(at)};
-}
-
-/* The beginning of a record: where it begins a line, the processor reads on by itself. */
-static void read_ahead(const struct stops *stops, size_t index) {
-  struct stop stop = stop_of(stops, index);
-  if (stop.segment->file->map == NULL) return;
-  const uint8_t *record = stop.segment->file->map + stop.offset;
-  __builtin_prefetch(record);
-  __builtin_prefetch(record + CACHE_LINE);
-}
-
-/* Announce the first stop that was not yet, with those that stand near it. */
-static void announce(struct stops *stops, size_t count) {
-  size_t next = stops->announced;
-  struct stop first = stop_of(stops, next);
-  uint64_t end = first.offset;
-  for (; next < count && end - first.offset < ANNOUNCED_SIZE_MAX; next++) {
-    struct stop stop = stop_of(stops, next);
-    if (stop.segment != first.segment || stop.offset - end > ANNOUNCED_GAP) break;
-    end = stop.offset;
-  }
-  first.segment->file->ops->will_read(first.segment->file, first.offset,
-                                      end - first.offset + ANNOUNCED_GAP);
-  stops->announced_last = stops->announced;
-  stops->announced = next;
-}
-
-/* A few stops ahead where they stand far apart, and else what is as good as a window. */
-static void announce_ahead(struct stops *stops, size_t count) {
-  while (stops->announced < count && (stops->next >= stops->announced_last ||
-                                      stops->next + ANNOUNCED_STOPS >= stops->announced))
-    announce(stops, count);
 }
 
 enum bitcask_status stops_next(struct stops *stops, struct engine *engine, uint64_t version,
@@ -189,8 +154,8 @@ enum bitcask_status stops_next(struct stops *stops, struct engine *engine, uint6
     TRY(gather_group(stops, engine, version));
     count = stops->places.size / sizeof(place);
   }
-  announce_ahead(stops, count);
-  if (count - stops->next > READ_AHEAD_STOPS) read_ahead(stops, stops->next + READ_AHEAD_STOPS);
+  const struct read_ahead_walk walk = {stop_of, stops, stops->next, count};
+  read_ahead_step(&stops->ahead, &walk);
   *out = stop_of(stops, stops->next++);
   return BITCASK_OK;
 }

@@ -12,12 +12,8 @@
 #ifndef BITCASK_ENGINE_STOPS_H
 #define BITCASK_ENGINE_STOPS_H
 
+#include "engine/read_ahead.h"
 #include "engine/engine.h"
-
-struct stop {
-  struct segment *segment; /* held until the next group */
-  uint64_t offset;
-};
 
 struct stops {
   struct bitcask_buffer places;  /* place, the number of a pin in it instead of a slot */
@@ -26,8 +22,7 @@ struct stops {
   struct bitcask_buffer pins;    /* struct segment *, referenced */
   struct bitcask_buffer numbers; /* uint32_t: by slot, the number of its pin and one more */
   size_t next;
-  size_t announced;      /* the first that the disk was not told of yet, */
-  size_t announced_last; /* and the first of those that it was told of last */
+  struct read_ahead ahead;
   unsigned next_shard;
   unsigned group_shards; /* how many the last group was to have */
 };
@@ -36,7 +31,8 @@ struct stops {
  * child, whose parent they belong to. */
 void stops_release(struct stops *stops, bool unpin);
 
-/* The next stop of what `version`, a snapshot that is open, sees. ABSENT: that was the last. */
+/* The next stop of what `version`, a snapshot that is open, sees; its segment is held until the
+ * stop after the last of its group is asked for. ABSENT: that was the last. */
 enum bitcask_status stops_next(struct stops *stops, struct engine *engine, uint64_t version,
                                struct stop *out);
 

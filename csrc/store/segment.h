@@ -37,6 +37,8 @@ struct segment {
   uint64_t ahead_length; /* at this one, more of it is to be made ready */
   bool lacks_hint; /* found while opening: its hint file is to be written */
 
+  bool is_input; /* of the merge under way; guarded by the engine's set_lock */
+
   /* atomic */
   atomic_bool is_sealed; /* no more is written to it */
   atomic_uint_least64_t synced_length; /* bytes known to be durable */

@@ -527,6 +527,29 @@ describe("a job", function()
     contents.check(db, expected)
   end)
 
+  it("that was undone is closed while another handle merges the same segments", function()
+    local other <close> = assert(bitcask.open(path))
+    local job = assert(db:merge_async { rate = 1000 })
+    local before = contents.sealed(other)
+    job:cancel()
+    local merge
+    repeat -- until it is undone, of which the job has not heard yet
+      merge = coroutine.wrap(function()
+        for p in other:merging { segments = before, step = 4096 } do coroutine.yield(p) end
+      end)
+    until pcall(merge)
+    job:close()
+    while merge() do end
+    local left = {}
+    for _, id in ipairs(contents.sealed(other)) do
+      left[id] = true
+    end
+    for _, id in ipairs(before) do
+      assert.is_nil(left[id])
+    end
+    contents.check(other, expected)
+  end)
+
   it("cancelled is finished for those who only ask for its progress", function()
     local job <close> = assert(db:merge_async { rate = 1000 })
     job:cancel()
@@ -749,6 +772,115 @@ describe("a segment of which nothing is needed any more", function()
       assert.is_string(scratch.read(name))
     end)
   end
+end)
+
+describe("a segment of which only live records are needed", function()
+  local path, db
+
+  before_each(function()
+    path = scratch.path()
+    db = assert(bitcask.open(path, { segment_size = 1 << 20, policy = false }))
+  end)
+
+  after_each(function()
+    db:close()
+    scratch.clean()
+  end)
+
+  -- One record in ten stays live, each among dead ones of so many bytes.
+  local function put_sparse(size)
+    local live = {}
+    for i = 1, 100 do
+      local key, value = "k" .. i, ("v%d "):format(i) .. ("x"):rep(size)
+      assert(db:put(key, value))
+      if i % 10 == 0 then live[key] = value end
+    end
+    local first = assert(db:seal())
+    for i = 1, 100 do
+      if i % 10 ~= 0 then
+        assert(db:put("k" .. i, "new"))
+        live["k" .. i] = "new"
+      end
+    end
+    return first, live
+  end
+
+  local function damage(id, text)
+    local name = ("%s/%06d.seg"):format(path, id)
+    local bytes = scratch.read(name)
+    local at = assert(bytes:find(text, 1, true))
+    -- In place: the store has it open.
+    local file <close> = assert(io.open(name, "r+b"))
+    file:seek("set", at - 1)
+    file:write "?"
+    return name
+  end
+
+  it("is read where those are", function()
+    local first, live = put_sparse(5000)
+    local bytes = db:segments().segments[1].bytes
+    local report = assert(db:merge { first })
+    assert.is_true(report.bytes_read < bytes / 5)
+    assert.equals(10, report.records_kept)
+    assert.equals(90, report.records_dropped)
+    assert.equals(0, report.tombstones_dropped)
+    contents.check(db, live)
+    db:close()
+    db = assert(bitcask.open(path, { policy = false }))
+    contents.check(db, live)
+  end)
+
+  it("is read page by page where they stand near each other", function()
+    local first = put_sparse(10)
+    local bytes = db:segments().segments[1].bytes
+    assert.equals(bytes, assert(db:merge { first }).bytes_read)
+  end)
+
+  it("may have damage among the dead, which goes with them", function()
+    local first, live = put_sparse(5000)
+    damage(first, "k55")
+    local report = assert(db:merge { first })
+    assert.equals(0, report.segments_damaged)
+    assert.equals(90, report.records_dropped)
+    contents.check(db, live)
+  end)
+
+  for what, text in pairs { key = "k50", value = "v50 " } do
+    it("is kept as it is with damage in the " .. what .. " of a live record", function()
+      local first, live = put_sparse(5000)
+      local name = damage(first, text)
+      local report = assert(db:merge { first })
+      assert.equals(1, report.segments_damaged)
+      assert.equals(0, report.records_dropped)
+      assert.is_string(scratch.read(name))
+      assert.equals("corrupt", select(3, db:get "k50"))
+      live.k50 = nil
+      for key, value in pairs(live) do assert.equals(value, (db:get(key))) end
+    end)
+  end
+
+  -- Versions 1 to 100 stand in the first segment, and 101 to 190 supersede some of them.
+  it("tells what is dropped from the versions of what is not", function()
+    local first = put_sparse(5000)
+    assert(db:merge { first })
+    assert.equals("notfound", select(3, db:changes(98)))
+    assert(db:changes(99))
+  end)
+
+  -- Now the same versions stand in one segment in no order.
+  it("tells too much of what is dropped, never too little", function()
+    local first = put_sparse(5000)
+    local second = assert(db:seal())
+    assert(db:merge { second })
+    assert(db:merge { first })
+    assert.equals("notfound", select(3, db:changes(98)))
+    local mixed = contents.sealed(db)
+    assert(db:put("k1", "newer still"))
+    assert(db:seal())
+    local report = assert(db:merge(mixed))
+    assert.equals(1, report.records_dropped)
+    assert.equals("notfound", select(3, db:changes(100)))
+  end)
 end)
 
 describe("the description of a store", function()

@@ -243,6 +243,21 @@ story("merging everything that is always synced", {
   end,
 })
 
+-- Of a segment that is leapt through only what is live is read.
+story("merging what somebody follows", {
+  given = function(db)
+    put_all(db, 1, 4)
+    put_all(db, 2, 3, "again")
+    assert(db:seal())
+  end,
+  doing = function(db)
+    assert(db:merge())
+    local changes, _, code = db:changes(2)
+    assert(not changes and code == "notfound", "dropped writes are passed over")
+    assert(db:changes(3))
+  end,
+})
+
 story("merging the first segment", {
   given = three_segments,
   doing = function(db) assert(db:merge(ids(db, 1, 1))) end,
