@@ -1,7 +1,7 @@
 #include "engine/outputs.h"
 
 #include "base/mutant.h"
-#include "engine/rotation.h"
+#include "engine/hints.h"
 
 enum {
   WRITE_SIZE = 1 << 20, /* written by one call: no page fault, no mapping that others use */

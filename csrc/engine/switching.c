@@ -1,8 +1,8 @@
 #include "engine/switching.h"
 
 #include "base/mutant.h"
-#include "engine/reserve.h"
 #include "engine/flush.h"
+#include "engine/reserve.h"
 #include "format/filename.h"
 
 /* ---- Commit ---- */
