@@ -15,6 +15,8 @@ local worker_flag = "--worker"
 
 -- Where to look first, so that all of it does not take an hour; elsewhere is looked, too.
 local look_first = {
+  FULL_UNFLUSHED = "flushing a full segment and the active one",
+  HOLE_IGNORED = "writing through many segments",
   OUTPUT_UNFLUSHED = "merging everything",
   OUTPUT_NAME_UNFLUSHED = "merging everything",
   ACTIVE_UNFLUSHED = "merging what was superseded by what is not durable",

@@ -106,6 +106,17 @@ story("flushing now and then", {
   end,
 })
 
+-- Of two segments that are open, the full one is flushed first.
+story("flushing a full segment and the active one", {
+  options = { segment_size = 256 },
+  doing = function(db)
+    for i = 1, 9 do
+      db:put("k" .. i % 4, long(tostring(i), 20))
+      if i == 6 or i == 9 then assert(db:sync()) end
+    end
+  end,
+})
+
 story("overwriting one key", {
   options = { segment_size = 256 },
   doing = function(db)
