@@ -190,16 +190,18 @@ void posix_space_make_ready(struct posix_space *space, uint64_t end) {
 
 /* ---- Flushing, and the end ---- */
 
-/* Let go of the whole pages that were written through the mapping: they stay in the cache, and
- * whoever reads them takes them back, for reading. Else the flush takes the right to write from
- * each of them, one by one, and interrupts every other thread for each. */
+/* Let go of the pages that were written through the mapping: they stay in the cache, and whoever
+ * reads them takes them back, for reading. Else the flush takes the right to write from each of
+ * them, one by one, and interrupts every other thread for each; from those behind the end, too,
+ * that stand in one piece of the cache with it. */
 static void unmap_written(struct posix_space *space, uint64_t size) {
   uint64_t begin = atomic_load_explicit(&space->unmapped, memory_order_relaxed);
-  uint64_t end = page_floor(size);
+  uint64_t end = (size + POPULATE_SIZE - 1) & ~(uint64_t)(POPULATE_SIZE - 1);
+  if (end > space->map_size) end = space->map_size;
   if (space->map == NULL || end < begin + SELDOM_SIZE) return;
   for (uint64_t at = begin; at < end; at += UNMAP_SIZE)
     madvise(space->map + at, end - at < UNMAP_SIZE ? end - at : UNMAP_SIZE, MADV_DONTNEED);
-  atomic_store_explicit(&space->unmapped, end, memory_order_relaxed);
+  atomic_store_explicit(&space->unmapped, page_floor(size), memory_order_relaxed);
 }
 
 int posix_space_flush(struct posix_space *space, uint64_t size) {
