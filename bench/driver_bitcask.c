@@ -33,12 +33,19 @@ static void check(enum bitcask_status status, const char *what) {
 
 /* ---- Policy ---------------------------------------------------------------------- */
 
+/* As the Lua module does: the policy is asked when the engine has left a note for it. */
+static bool is_worth_asking(struct bitcask *db) {
+  return (bitcask_take_notes(db) & BITCASK_NOTE_CONSULT) != 0;
+}
+
 static void *run_policy(void *context) {
   struct store *store = context;
   while (!atomic_load(&store->stopping)) {
     atomic_store(&store->busy, true);
     bool merged = false;
-    if (atomic_load(&store->cleaning)) check(cleaning_run(store->db, &merged), "clean");
+    if (atomic_load(&store->cleaning) && is_worth_asking(store->db))
+      check(cleaning_run(store->db, &merged), "clean");
+    if (merged) bitcask_leave_note(store->db, BITCASK_NOTE_CONSULT); /* there may be more */
     atomic_store(&store->busy, merged);
     if (!merged) usleep(POLICY_INTERVAL_US);
   }
@@ -51,6 +58,7 @@ static void *store_open(const struct driver_config *config) {
   struct store *store = driver_allocate(sizeof *store);
   struct bitcask_options options;
   bitcask_options_default(&options);
+  options.consults = BITCASK_CONSULTS;
   if (config->sync) options.sync = BITCASK_SYNC_ALWAYS;
   check(bitcask_open(config->directory, &options, &store->db), "open");
   atomic_init(&store->cleaning, true);
@@ -130,6 +138,7 @@ static void settle(void *context) {
 
 static void set_cleaning(void *context, bool enabled) {
   struct store *store = context;
+  if (enabled) bitcask_leave_note(store->db, BITCASK_NOTE_CONSULT); /* of what it has missed */
   atomic_store(&store->cleaning, enabled);
   if (!enabled) settle(store);
 }
