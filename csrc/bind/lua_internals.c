@@ -3,7 +3,7 @@
  * them alone, from objects of their own in which allocations can be refused and counted;
  * never installed, and no part of bitcask.core.
  *
- *   memory filename record header hint edit coding hash radix functions
+ *   memory latch filename record header hint edit coding hash radix functions
  *   disk ── open ──> directory ── create, open ──> file       objects; closed when collected
  *   segment, keydir_table, keydir, manifest, tombstones, throttle    objects
  *
@@ -14,6 +14,7 @@
 #include <lua.h>
 
 #include "base/checksum.h"
+#include "base/latch.h"
 #include "bind/lua_result.h"
 #include "disk/disk.h"
 #include "engine/hash.h"
@@ -189,6 +190,47 @@ static int memory_table_size_(lua_State *L) {
 static const luaL_Reg memory_functions[] = {
     {"refuse", memory_refuse_}, {"balance", memory_balance_}, {"asks", memory_asks},
     {"grows", memory_grows},    {"table_size", memory_table_size_}, {NULL, NULL}};
+
+/* ---- Latches --------------------------------------------------------------------- */
+
+struct latch_race {
+  struct latch latch;
+  struct latch_lot lot;
+  uint64_t count;
+  unsigned rounds;
+  unsigned pause; /* every so many rounds a thread takes its time; 0: never */
+};
+
+static void *run_race(void *context) {
+  struct latch_race *race = context;
+  for (unsigned i = 1; i <= race->rounds; i++) {
+    latch_lock(&race->latch, &race->lot);
+    uint64_t count = race->count;
+    if (race->pause > 0 && i % race->pause == 0) thread_pause(); /* the others go to the lot */
+    race->count = count + 1;
+    latch_unlock(&race->latch, &race->lot);
+  }
+  return NULL;
+}
+
+/* (threads, rounds, pause) -> how often they counted, and whether the latch is free at last */
+static int latch_race_(lua_State *L) {
+  enum { THREADS_MAX = 8 };
+  pthread_t threads[THREADS_MAX];
+  struct latch_race race = {.rounds = (unsigned)check_u64(L, 2), .pause = (unsigned)check_u64(L, 3)};
+  unsigned count = (unsigned)check_u64(L, 1), started = 0;
+  luaL_argcheck(L, count <= THREADS_MAX, 1, "too many threads");
+  latch_lot_init(&race.lot);
+  while (started < count && thread_start(&threads[started], run_race, &race) == BITCASK_OK)
+    started++;
+  for (unsigned i = 0; i < started; i++) pthread_join(threads[i], NULL);
+  latch_lot_destroy(&race.lot);
+  lua_pushinteger(L, (lua_Integer)race.count);
+  lua_pushboolean(L, started == count && atomic_load(&race.latch.state) == LATCH_FREE);
+  return 2;
+}
+
+static const luaL_Reg latch_functions[] = {{"race", latch_race_}, {NULL, NULL}};
 
 /* ---- Status ---------------------------------------------------------------------- */
 
@@ -1611,6 +1653,7 @@ int luaopen_bitcask_internals(lua_State *L) {
   new_type(L, THROTTLE_TYPE, throttle_methods, throttle_close);
   lua_newtable(L);
   set_functions(L, "memory", memory_functions);
+  set_functions(L, "latch", latch_functions);
   set_functions(L, "status", status_functions);
   set_functions(L, "coding", coding_functions);
   set_functions(L, "filename", filename_functions);

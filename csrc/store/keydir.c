@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/latch.h"
 #include "base/mutant.h"
 #include "store/segment.h"
 
 struct shard {
-  alignas(64) struct mutex lock;
+  alignas(64) struct latch lock;
   struct keydir_table table; /* empty at first, and asleep; of one asleep the count is known */
   uint32_t old_count;
   uint32_t old_capacity;
@@ -21,6 +22,7 @@ struct shard {
 
 struct keydir {
   struct shard shards[KEYDIR_SHARDS];
+  struct latch_lot lot; /* for all of them */
   struct keydir_waker waker;
   alignas(64) atomic_uint_least64_t count;
   atomic_uint_least64_t old_count;
@@ -32,7 +34,7 @@ enum bitcask_status keydir_new(struct keydir **out) {
   struct keydir *keydir = memory_aligned(alignof(struct keydir), sizeof *keydir);
   if (keydir == NULL) return BITCASK_NOMEMORY;
   memset(keydir, 0, sizeof *keydir);
-  for (int i = 0; i < KEYDIR_SHARDS; i++) mutex_init(&keydir->shards[i].lock);
+  latch_lot_init(&keydir->lot);
   atomic_store(&keydir->bytes, sizeof *keydir);
   *out = keydir;
   return BITCASK_OK;
@@ -45,9 +47,9 @@ void keydir_free(struct keydir *keydir) {
     for (uint32_t k = 0; k < shard->old_count; k++) segment_unref(shard->olds[k].segment);
     memory_free(shard->olds);
     if (!shard->is_borrowed) keydir_table_clear(&shard->table);
-    mutex_destroy(&shard->lock);
   }
   if (keydir->waker.release != NULL) keydir->waker.release(keydir->waker.context);
+  latch_lot_destroy(&keydir->lot);
   memory_free(keydir);
 }
 
@@ -72,11 +74,11 @@ void keydir_sleep(struct keydir *keydir, const struct keydir_waker *waker,
 void keydir_clear(struct keydir *keydir) {
   for (int i = 0; i < KEYDIR_SHARDS; i++) {
     struct shard *shard = &keydir->shards[i];
-    mutex_lock(&shard->lock);
+    latch_lock(&shard->lock, &keydir->lot);
     if (!shard->is_borrowed) keydir_table_clear(&shard->table);
     shard->table = (struct keydir_table){0};
     shard->is_asleep = shard->is_borrowed = false;
-    mutex_unlock(&shard->lock);
+    latch_unlock(&shard->lock, &keydir->lot);
   }
   keydir->waker = (struct keydir_waker){0};
   atomic_store(&keydir->count, 0);
@@ -104,16 +106,16 @@ static enum bitcask_status wake(struct keydir *keydir, struct shard *shard)
 /* Lock a shard that is awake then; on failure it is not locked. One that is asleep has no
  * homes, as an empty one, so that those in use are known without another look. */
 static enum bitcask_status lock_awake(struct keydir *keydir, struct shard *shard) UNCHECKED {
-  mutex_lock(&shard->lock);
+  latch_lock(&shard->lock, &keydir->lot);
   if (shard->table.homes > 0 || !shard->is_asleep) return BITCASK_OK;
   enum bitcask_status status = wake(keydir, shard);
-  if (status != BITCASK_OK) mutex_unlock(&shard->lock);
+  if (status != BITCASK_OK) latch_unlock(&shard->lock, &keydir->lot);
   return status;
 }
 
 enum bitcask_status keydir_wake(struct keydir *keydir, unsigned number) UNCHECKED {
   TRY(lock_awake(keydir, &keydir->shards[number]));
-  mutex_unlock(&keydir->shards[number].lock);
+  latch_unlock(&keydir->shards[number].lock, &keydir->lot);
   return BITCASK_OK;
 }
 
@@ -132,19 +134,19 @@ enum bitcask_status keydir_copy_table(struct keydir *keydir, unsigned number,
       buffer_append(slots, bytes_of(shard->table.slots, keydir_table_bytes(&shard->table)));
   *out = shard->table;
   out->slots = slots->data;
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
   return status;
 }
 
 void keydir_take_table(struct keydir *keydir, unsigned number, struct keydir_table *out) {
   struct shard *shard = &keydir->shards[number];
-  mutex_lock(&shard->lock);
+  latch_lock(&shard->lock, &keydir->lot);
   *out = shard->table;
   shard->table = (struct keydir_table){0};
   atomic_fetch_sub(&keydir->count, out->count);
   atomic_fetch_sub(&keydir->bytes, keydir_table_bytes(out));
   shard->stamp++;
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
 }
 
 void keydir_prefetch(const struct keydir *keydir, uint64_t hash) {
@@ -182,7 +184,7 @@ void keydir_find(struct keydir *keydir, uint64_t hash, unsigned first,
   out->status = lock_awake(keydir, shard);
   if (out->status != BITCASK_OK) return;
   find(shard, keydir_hash_in_shard(hash), first, out);
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
 }
 
 static bool is_alive_at(const struct keydir_old *old, uint64_t version) {
@@ -196,7 +198,7 @@ void keydir_find_old(struct keydir *keydir, uint64_t hash, uint64_t version, uns
   out->count = 0;
   out->more = false;
   out->status = BITCASK_OK;
-  mutex_lock(&shard->lock);
+  latch_lock(&shard->lock, &keydir->lot);
   out->stamp = shard->stamp;
   for (uint32_t i = 0; i < shard->old_count; i++) {
     const struct keydir_old *old = &shard->olds[i];
@@ -212,7 +214,7 @@ void keydir_find_old(struct keydir *keydir, uint64_t hash, uint64_t version, uns
     segments[out->count] = MUTANT(REFERENCE_NOT_TAKEN) ? old->segment : segment_ref(old->segment);
     out->entries[out->count++] = old->entry;
   }
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
 }
 
 /* ---- Growing ---- */
@@ -271,7 +273,7 @@ enum bitcask_status keydir_reserve(struct keydir *keydir, uint64_t hash, unsigne
   struct shard *shard = shard_of(keydir, hash);
   TRY(lock_awake(keydir, shard));
   enum bitcask_status status = reserve(keydir, shard, more, keeping);
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
   return status;
 }
 
@@ -281,7 +283,7 @@ enum bitcask_status keydir_reserve_and_find(struct keydir *keydir, uint64_t hash
   TRY(lock_awake(keydir, shard));
   enum bitcask_status status = reserve(keydir, shard, more, keeping);
   if (status == BITCASK_OK) find(shard, keydir_hash_in_shard(hash), 0, out);
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
   return status;
 }
 
@@ -290,10 +292,10 @@ enum bitcask_status keydir_reserve_and_find(struct keydir *keydir, uint64_t hash
 void keydir_insert(struct keydir *keydir, uint64_t hash, place at, uint64_t size) {
   struct shard *shard = shard_of(keydir, hash);
   uint32_t wanted = keydir_hash_in_shard(hash);
-  mutex_lock(&shard->lock);
+  latch_lock(&shard->lock, &keydir->lot);
   keydir_table_insert(&shard->table, &(struct keydir_entry){wanted, (uint32_t)(size / 8), at});
   shard->stamp++;
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
   atomic_fetch_add_explicit(&keydir->count, 1, memory_order_relaxed);
 }
 
@@ -307,7 +309,7 @@ static void keep_old(struct keydir *keydir, struct shard *shard, const struct ke
 bool keydir_replace(struct keydir *keydir, uint64_t hash, place from, place to, uint64_t size,
                     const struct keydir_old *keep) {
   struct shard *shard = shard_of(keydir, hash);
-  mutex_lock(&shard->lock);
+  latch_lock(&shard->lock, &keydir->lot);
   struct keydir_entry *entry = keydir_table_entry(&shard->table, keydir_hash_in_shard(hash), from);
   if (entry != NULL) {
     keep_old(keydir, shard, keep);
@@ -315,14 +317,14 @@ bool keydir_replace(struct keydir *keydir, uint64_t hash, place from, place to, 
     entry->units = (uint32_t)(size / 8);
     shard->stamp++;
   }
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
   return entry != NULL;
 }
 
 bool keydir_remove(struct keydir *keydir, uint64_t hash, place from,
                    const struct keydir_old *keep) {
   struct shard *shard = shard_of(keydir, hash);
-  mutex_lock(&shard->lock);
+  latch_lock(&shard->lock, &keydir->lot);
   struct keydir_entry *entry = keydir_table_entry(&shard->table, keydir_hash_in_shard(hash), from);
   if (entry != NULL) {
     keep_old(keydir, shard, keep);
@@ -330,14 +332,14 @@ bool keydir_remove(struct keydir *keydir, uint64_t hash, place from,
     shard->stamp++;
     atomic_fetch_sub_explicit(&keydir->count, 1, memory_order_relaxed);
   }
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
   return entry != NULL;
 }
 
 uint64_t keydir_drop_tombstones(struct keydir *keydir, unsigned number) {
   struct shard *shard = &keydir->shards[number];
   uint64_t dropped = 0;
-  mutex_lock(&shard->lock);
+  latch_lock(&shard->lock, &keydir->lot);
   for (uint32_t i = 0; i < keydir_table_end(&shard->table);) {
     if (shard->table.slots[i].at & PLACE_TOMBSTONE) {
       keydir_table_remove(&shard->table, i);
@@ -347,7 +349,7 @@ uint64_t keydir_drop_tombstones(struct keydir *keydir, unsigned number) {
     }
   }
   shard->stamp++;
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
   atomic_fetch_sub(&keydir->count, dropped);
   return dropped;
 }
@@ -383,7 +385,7 @@ enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned number, ui
   enum bitcask_status status = buffer_reserve(places, shard->table.count * sizeof(place));
   if (status == BITCASK_OK) copy_places(shard, places);
   if (status == BITCASK_OK) status = copy_olds(shard, version, olds);
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
   return status;
 }
 
@@ -397,7 +399,7 @@ enum bitcask_status keydir_visit_shard(
   for (uint32_t i = 0; i < keydir_table_end(table); i++)
     if (table->slots[i].at != 0)
       each(context, keydir_hash_of(number, table->slots[i].hash), &table->slots[i]);
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
   return BITCASK_OK;
 }
 
@@ -431,7 +433,7 @@ static unsigned prune_some(struct keydir *keydir, struct shard *shard,
                            const struct open_snapshots *open,
                            struct segment *segments[PRUNE_BATCH]) {
   unsigned taken = 0;
-  mutex_lock(&shard->lock);
+  latch_lock(&shard->lock, &keydir->lot);
   for (uint32_t i = 0; i < shard->old_count && taken < PRUNE_BATCH;) {
     if (is_seen(&shard->olds[i], open)) {
       i++;
@@ -441,7 +443,7 @@ static unsigned prune_some(struct keydir *keydir, struct shard *shard,
     shard->olds[i] = shard->olds[--shard->old_count];
   }
   if (taken > 0) shard->stamp++;
-  mutex_unlock(&shard->lock);
+  latch_unlock(&shard->lock, &keydir->lot);
   atomic_fetch_sub(&keydir->old_count, taken);
   return taken;
 }
