@@ -74,9 +74,9 @@ struct engine {
   struct hash hash;
   struct keydir *keydir;
   struct worker *worker; /* NULL: background work is done in the calls that cause it */
-  struct worker *flusher; /* for flushing, settling and making segments, which may not wait
-                             behind other work; NULL too then */
-  struct worker *helper; /* for what is made ready ahead of appends, behind neither; NULL: nothing is */
+  struct worker *flusher; /* for flushing and settling, which may not wait behind other
+                             work; NULL too then */
+  struct worker *helper; /* for what appends will need, behind neither; NULL: nothing is made ahead */
   bool is_readonly;
   unsigned process; /* thread_process_generation() of the one that opened it */
   atomic_uint references;

@@ -4,7 +4,7 @@
 #include "engine/ahead.h"
 #include "engine/worker.h"
 
-enum { PREPARED_SIZE_MIN = 4 << 20, PREPARED_FRACTION = 2 };
+enum { PREPARED_SIZE_MIN = 4 << 20, PREPARED_FRACTION = 4 };
 
 /* Let go of a segment that no manifest names, and remove its file. After a failed flush nothing
  * is deleted: the next open sweeps it. */
@@ -52,7 +52,7 @@ static struct segment *make_and_name(struct engine *engine) {
   return NULL;
 }
 
-/* On the flusher's thread. Whoever needs the segment makes it himself where this has failed,
+/* In the background. Whoever needs the segment makes it himself where this has failed,
  * and tells. */
 static void prepare(void *owner, void *context) {
   struct engine *engine = owner;
@@ -65,11 +65,16 @@ static void prepare(void *owner, void *context) {
   mutex_unlock(&engine->write_lock);
 }
 
+/* The flusher may be at work for longer than it takes to fill the rest of a segment. */
+static struct worker *maker(const struct engine *engine) {
+  return engine->helper != NULL ? engine->helper : engine->flusher;
+}
+
 void successor_prepare(struct engine *engine) {
   uint64_t full = atomic_load_explicit(&engine->seal_size, memory_order_relaxed);
-  if (engine->flusher == NULL || engine->is_prepare_asked || full < PREPARED_SIZE_MIN) return;
+  if (maker(engine) == NULL || engine->is_prepare_asked || full < PREPARED_SIZE_MIN) return;
   if (engine->active->facts.length < full / PREPARED_FRACTION) return;
-  engine->is_prepare_asked = worker_add(engine->flusher, prepare, NULL);
+  engine->is_prepare_asked = worker_add(maker(engine), prepare, NULL);
 }
 
 static bool is_behind_active(const struct engine *engine, const struct segment *segment)

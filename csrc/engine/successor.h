@@ -3,14 +3,14 @@
  * in the manifest before it is needed, so that no writer waits for that. It holds nothing until
  * it is taken; after a crash, and at a clean close, it is dropped.
  *
- * Threads: prepared on the flusher's, taken under the write lock.
+ * Threads: prepared on the helper's, taken under the write lock.
  */
 #ifndef BITCASK_ENGINE_SUCCESSOR_H
 #define BITCASK_ENGINE_SUCCESSOR_H
 
 #include "engine/engine.h"
 
-/* Have one prepared in the background, when the active segment is half full; small segments
+/* Have one prepared in the background, when the active segment is a quarter full; small segments
  * are made when they are needed. */
 void successor_prepare(struct engine *engine) REQUIRES(engine->write_lock);
 
