@@ -3,7 +3,8 @@
 #include "engine/worker.h"
 
 enum {
-  AHEAD_SIZE = 2 << 20,
+  AHEAD_SIZE = 4 << 20, /* large values fill it in ten milliseconds, and a thread may come late */
+  ASK_FRACTION = 4,     /* more is asked for when this part of it is used */
   AHEAD_SIZE_MIN = 64 << 10, /* less is not worth a thread */
   SELDOM_SIZE = 256 << 10    /* more than this between two flushes: they come seldom */
 };
@@ -45,7 +46,7 @@ void ahead_ask(struct engine *engine) {
   if (atomic_exchange(&engine->is_ahead_queued, true)) return;
   segment_ref(active);
   if (worker_add(engine->helper, make_ready, active)) {
-    active->ahead_length = length + (end - length) / 2;
+    active->ahead_length = length + (end - length) / ASK_FRACTION;
   } else {
     segment_unref(active);
     atomic_store(&engine->is_ahead_queued, false);
@@ -56,5 +57,5 @@ void ahead_prepare(struct engine *engine, struct segment *segment) {
   uint64_t end = end_for(engine, HEADER_SIZE);
   if (engine->helper == NULL || end < AHEAD_SIZE_MIN) return;
   segment->file->ops->make_ready(segment->file, end);
-  segment->ahead_length = end / 2;
+  segment->ahead_length = end / ASK_FRACTION;
 }

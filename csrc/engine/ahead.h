@@ -3,7 +3,7 @@
  * put then neither takes page faults nor waits for the journal of the file system.
  *
  *   +----------------+- - - - - - - - -+
- *   | appended       | ready           |      when half of it is left, more is made ready
+ *   | appended       | ready           |      when a quarter is used, more is made ready
  *   +----------------+- - - - - - - - -+
  *                    ^ length          ^ at most AHEAD_SIZE later, and half of what was written
  *
