@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "engine/closing.h"
 #include "engine/settle.h"
 
 /* ---- Choosing ---- */
@@ -138,7 +139,7 @@ static void let_go(struct inputs *inputs, struct segment *segment) {
   mutex_lock(&inputs->engine->set_lock);
   segment->is_input = false;
   mutex_unlock(&inputs->engine->set_lock);
-  segment_unref(segment);
+  engine_unref_later(inputs->engine, segment);
 }
 
 void inputs_leave_out(struct inputs *inputs, size_t index) {

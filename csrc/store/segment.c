@@ -148,22 +148,29 @@ struct segment *segment_ref(struct segment *segment) {
   return segment;
 }
 
-static void remove_files(const struct segment *segment) {
-  filename hint = filename_of_hint(segment->facts.id);
-  filename data = filename_of_segment(segment->facts.id);
-  /* What cannot be removed now is an orphan, and swept at the next open. */
-  segment->directory->ops->remove(segment->directory, hint.text);
-  segment->directory->ops->remove(segment->directory, data.text);
+/* What cannot be removed now is an orphan, and swept at the next open. */
+static void remove_file(const struct segment *segment, filename name) {
+  segment->directory->ops->remove(segment->directory, name.text);
+}
+
+bool segment_leave(struct segment *segment) {
+  if (atomic_fetch_sub_explicit(&segment->references, 1, memory_order_acq_rel) != 1) return false;
+  if (atomic_load(&segment->is_obsolete))
+    remove_file(segment, filename_of_segment(segment->facts.id));
+  return true;
+}
+
+/* Nobody has its hint file open, so that removing it is to give back its space, too. */
+void segment_dispose(struct segment *segment) {
+  bool is_obsolete = atomic_load(&segment->is_obsolete);
+  atomic_uint *obsolete_count = is_obsolete ? segment->obsolete_count : NULL;
+  if (is_obsolete) remove_file(segment, filename_of_hint(segment->facts.id));
+  segment_free(segment);
+  if (obsolete_count != NULL) atomic_fetch_sub(obsolete_count, 1);
 }
 
 void segment_unref(struct segment *segment) {
-  if (segment == NULL) return;
-  if (atomic_fetch_sub_explicit(&segment->references, 1, memory_order_acq_rel) != 1) return;
-  if (atomic_load(&segment->is_obsolete)) {
-    remove_files(segment);
-    if (segment->obsolete_count != NULL) atomic_fetch_sub(segment->obsolete_count, 1);
-  }
-  segment_free(segment);
+  if (segment != NULL && segment_leave(segment)) segment_dispose(segment);
 }
 
 void segment_count_record(struct segment_facts *facts, const struct record *record) {

@@ -74,6 +74,11 @@ struct segment *segment_ref(struct segment *segment);
 /* The last one closes it, and removes its files if it is obsolete. NULL is fine. */
 void segment_unref(struct segment *segment);
 
+/* The same in two steps, since the second may take long: true: it was the last, the name of an
+ * obsolete one is gone, and segment_dispose is to be called. */
+bool segment_leave(struct segment *segment);
+void segment_dispose(struct segment *segment);
+
 /* One of its records was found to have expired. */
 static inline void segment_count_expired(struct segment *segment, uint64_t size,
                                          uint64_t expires) {

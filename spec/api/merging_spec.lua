@@ -883,6 +883,26 @@ describe("a segment of which only live records are needed", function()
   end)
 end)
 
+describe("a large segment", function()
+  after_each(scratch.clean)
+
+  it("is gone by name when the merge is done, and all of it soon", function()
+    local path = scratch.path()
+    local db <close> = assert(bitcask.open(path, { policy = false }))
+    for i = 1, 90 do
+      assert(db:put("k" .. i % 3, ("x"):rep(100000)))
+    end
+    local large = assert(db:seal())
+    assert(db:merge { large })
+    for _, name in ipairs(scratch.files(path, "seg$")) do
+      assert.is_not_equal(("%06d.seg"):format(large), name)
+    end
+    eventually(function() return db:stats().pinned_segments == 0 end, "the rest of it to go")
+    assert.same({}, { io.open(("%s/%06d.hint"):format(path, large)) and "its hint file" })
+    assert.equals(3, db:count())
+  end)
+end)
+
 describe("the description of a store", function()
   local db
 
