@@ -2,6 +2,8 @@
 -- thin binding of LMDB (native.c), and for a key at hand through bitcask.h without Lua.
 -- Rounds alternate between the engines, each with a store of its own. Keys and values are
 -- made before the clock starts; every value that is read is compared with what was written.
+-- Calls with one key, over and over, are measured before there are any others: else most of
+-- their time would be the collector's, on its way through the strings of this program.
 --
 --   lua bench/lua_bench.lua [--keys N] [--value-size BYTES] [--rounds N] [--dir DIR]
 --                           [--json FILE] [--own-time yes]
@@ -34,11 +36,10 @@ end
 -- Keys with their values, in one random order for puts and another for gets.
 local function make_data(count, value_size)
   math.randomseed(42)
-  local values, data = {}, { put = {}, get = {}, absent = {} }
+  local values, data = {}, { put = {}, get = {} }
   for i = 1, VALUES do values[i] = random_string(value_size) end
   for i = 1, count do
     data.put[i] = { key = random_string(16), value = values[math.random(VALUES)] }
-    data.absent[i] = random_string(16)
   end
   table.move(data.put, 1, count, 1, data.get)
   for i = count, 2, -1 do
@@ -46,6 +47,12 @@ local function make_data(count, value_size)
     data.get[i], data.get[j] = data.get[j], data.get[i]
   end
   return data
+end
+
+local function absent_keys(count)
+  local keys = {}
+  for i = 1, count do keys[i] = random_string(16) end
+  return keys
 end
 
 -- Arrays, so that a loop over them costs little of its own.
@@ -74,22 +81,25 @@ end
 
 local function measure_store(engine, db, data)
   local keys, values, get_keys, get_values = data.keys, data.values, data.get_keys, data.get_values
-  local absent, count = data.absent, #data.keys
-  local key, value = keys[1], values[1]
+  local count = #keys
   measure(engine, "put", count, function()
     for i = 1, count do assert(db:put(keys[i], values[i])) end
   end)
   measure(engine, "get", count, function()
     for i = 1, count do assert(db:get(get_keys[i]) == get_values[i]) end
   end)
+  local absent = absent_keys(count)
   measure(engine, "absent", count, function()
     for i = 1, count do assert(db:get(absent[i]) == nil) end
   end)
-  measure(engine, "get_warm", WARM_CALLS, function()
-    for _ = 1, WARM_CALLS do assert(db:get(key) == value) end
-  end)
+end
+
+local function measure_warm(engine, db, key, value)
   measure(engine, "put_warm", WARM_CALLS, function()
     for _ = 1, WARM_CALLS do assert(db:put(key, value)) end
+  end)
+  measure(engine, "get_warm", WARM_CALLS, function()
+    for _ = 1, WARM_CALLS do assert(db:get(key) == value) end
   end)
 end
 
@@ -102,49 +112,80 @@ local function with_directory(name, work)
   work(path)
 end
 
-local engines = {}
+local engines = {} -- by name: what opens a store of it in a directory
 
-function engines.bitcask(data)
-  with_directory("bitcask", function(path)
-    -- Without merges, as in the calls from C that it is held against.
-    local db = assert(bitcask.open(path, { policy = false }))
-    measure_store("bitcask", db, data)
-    assert(db:close())
-    local put, get = native.warm(path, data.keys[1], data.values[1], WARM_CALLS)
-    note("bitcask", "c_put_warm", put)
-    note("bitcask", "c_get_warm", get)
-  end)
+function engines.bitcask(path)
+  -- Without merges, as in the calls from C that it is held against.
+  return assert(bitcask.open(path, { policy = false }))
 end
 
-function engines.lmdb(data)
-  with_directory("lmdb", function(path)
-    local map_size = (4 << 30) + 8 * #data.keys * (100 + #data.values[1])
-    local env <close> = native.lmdb(path, map_size)
-    measure_store("lmdb", env, data)
-  end)
+function engines.lmdb(path)
+  return native.lmdb(path, (4 << 30) + 8 * options.keys * (100 + options["value-size"]))
 end
 
--- What Lua itself takes: a C function that looks at two strings, and a table.
-function engines.lua(data)
+-- What Lua itself takes: a table.
+local function measure_table(data)
   local keys, values, get_keys, count = data.keys, data.values, data.get_keys, #data.keys
-  local mirror, key, value, call = {}, data.keys[1], data.values[1], native.call
+  local mirror = {}
   measure("lua", "put", count, function()
     for i = 1, count do mirror[keys[i]] = values[i] end
   end)
   measure("lua", "get", count, function()
     for i = 1, count do assert(mirror[get_keys[i]]) end
   end)
+end
+
+-- A C function that looks at two strings, and the engine without Lua.
+local function measure_without(key, value)
+  local call = native.call
   measure("lua", "call_warm", WARM_CALLS, function()
     for _ = 1, WARM_CALLS do call(key, value) end
   end)
+  with_directory("bitcask", function(path)
+    local put, get = native.warm(path, key, value, WARM_CALLS)
+    note("bitcask", "c_put_warm", put)
+    note("bitcask", "c_get_warm", get)
+  end)
+end
+
+local ENGINES <const> = { "bitcask", "lmdb", "lua" }
+
+-- Each round begins with the next engine.
+local function in_turn(round, measure_one)
+  for i = 1, #ENGINES do
+    local name = ENGINES[(round + i) % #ENGINES + 1]
+    if engines[name] then
+      with_directory(name, function(path)
+        local db <close> = engines[name](path)
+        measure_one(name, db)
+      end)
+    else
+      measure_one(name)
+    end
+  end
+end
+
+local function measure_one_key()
+  local key, value = random_string(16), random_string(options["value-size"])
+  for round = 1, options.rounds do
+    in_turn(round, function(name, db)
+      if db then measure_warm(name, db, key, value) else measure_without(key, value) end
+    end)
+  end
+end
+
+local function measure_many(data)
+  for round = 1, options.rounds do
+    in_turn(round, function(name, db)
+      if db then measure_store(name, db, data) else measure_table(data) end
+    end)
+  end
 end
 
 -- ---- Report -------------------------------------------------------------------------
 
 local METRICS <const> = { "put", "get", "absent", "put_warm", "c_put_warm", "get_warm",
   "c_get_warm", "call_warm" }
-local ENGINES <const> = { "bitcask", "lmdb", "lua" }
-
 local function print_table()
   print(("\nfrom Lua: %d keys of 16 bytes, values of %d: ns an operation, medians of %d rounds")
     :format(options.keys, options["value-size"], options.rounds))
@@ -175,13 +216,12 @@ end
 
 local function main()
   if options["own-time"] == "yes" then native.own_time() end
+  measure_one_key()
   local data = make_data(options.keys, options["value-size"])
   data.keys, data.values = columns(data.put)
   data.get_keys, data.get_values = columns(data.get)
   data.put, data.get = nil, nil
-  for round = 1, options.rounds do
-    for i = 1, #ENGINES do engines[ENGINES[(round + i) % #ENGINES + 1]](data) end
-  end
+  measure_many(data)
   print_table()
   if options.json ~= "" then write_json(options.json) end
 end
