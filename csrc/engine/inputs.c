@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "engine/closing.h"
+#include "engine/rotation.h"
 #include "engine/settle.h"
 
 /* ---- Choosing ---- */
@@ -84,27 +85,27 @@ static enum bitcask_status choose(struct inputs *inputs, struct engine *engine,
   return BITCASK_OK;
 }
 
-/* All that is sealed shall be so in the manifest, too. Lets go of the lock meanwhile. */
-static enum bitcask_status settle_first(struct engine *engine) REQUIRES(engine->set_lock) {
-  enum bitcask_status status = BITCASK_OK;
-  while (status == BITCASK_OK && engine->full_count > 0) {
-    mutex_unlock(&engine->set_lock);
-    status = settle_all(engine);
-    mutex_lock(&engine->set_lock);
-  }
-  return status;
+/* All that is sealed shall be so in the manifest, too, and every write in it be published: what
+ * has no entry yet would be taken for dead. */
+static enum bitcask_status settle_and_publish(struct engine *engine)
+    REQUIRES(engine->write_lock) {
+  TRY(settle(engine, SETTLE_ALL));
+  return rotation_publish_pending(engine);
 }
 
 enum bitcask_status inputs_choose(struct inputs *inputs, struct engine *engine,
                                   const struct bitcask_merge_options *options) {
   struct named named;
   *inputs = (struct inputs){.engine = engine};
+  TRY(settle(engine, SETTLE_ALL)); /* most of it without the lock that writers wait for */
   enum bitcask_status status = sort_named(options, &named);
   if (status == BITCASK_OK) {
+    mutex_lock(&engine->write_lock);
+    status = settle_and_publish(engine);
     mutex_lock(&engine->set_lock);
-    status = settle_first(engine);
     if (status == BITCASK_OK) status = choose(inputs, engine, options, &named);
     mutex_unlock(&engine->set_lock);
+    mutex_unlock(&engine->write_lock);
   }
   if (status == BITCASK_OK && inputs->count < named.count) status = refuse_plan(inputs, &named);
   memory_free(named.ids);

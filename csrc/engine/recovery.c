@@ -674,7 +674,10 @@ static enum bitcask_status recover(struct recovery *recovery) {
   TRY(refuse(recovery));
   if (engine->is_readonly) return BITCASK_OK;
   TRY(commit_recovery(recovery));
-  return sweep_orphans(recovery);
+  TRY(sweep_orphans(recovery));
+  /* The new manifest may have cost the reserve, and the old one has left room for it. */
+  if (atomic_load(&engine->is_short_of_space)) reserve_make(engine);
+  return BITCASK_OK;
 }
 
 /* What is left over, after a failure too. */

@@ -106,6 +106,7 @@ static void give_way(struct engine *engine, struct segment *old, struct segment 
   engine_add_sealed(engine, old);
   set_active(engine, new); /* whoever looks for all segments finds it in one place or both */
   mutex_unlock(&engine->set_lock);
+  reserve_make(engine); /* now, before later writes take the space */
   report_sealed(engine, old);
   engine_note_consult(engine);
   segment_unref(old);
@@ -157,7 +158,7 @@ static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
     REQUIRES(engine->write_lock) {
   struct segment *old = engine->active, *new = NULL;
   if (old == NULL || old->facts.records == 0) return begin(engine, record_size);
-  TRY(settle_make_room(engine));
+  TRY(settle(engine, SETTLE_FOR_ROOM));
   TRY(engine_promise_sealed(engine, 1));
   enum bitcask_status status = have_next(engine, record_size, NULL, &new);
   if (status != BITCASK_OK) {
@@ -206,11 +207,11 @@ static enum bitcask_status seal_active(struct engine *engine) REQUIRES(engine->w
 
 enum bitcask_status engine_seal(struct engine *engine, uint64_t *id) {
   TRY(engine_check_writable(engine));
-  TRY(settle_all(engine)); /* most of it without the lock that writers wait for */
+  TRY(settle(engine, SETTLE_ALL)); /* most of it without the lock that writers wait for */
   mutex_lock(&engine->write_lock);
   struct segment *active = engine->active;
   uint64_t sealed_id = active != NULL ? active->facts.id : 0;
-  enum bitcask_status status = settle_all(engine);
+  enum bitcask_status status = settle(engine, SETTLE_ALL);
   *id = 0;
   if (status == BITCASK_OK && active != NULL && active->facts.records > 0) {
     status = seal_active(engine);
@@ -224,7 +225,7 @@ enum bitcask_status engine_close_cleanly(struct engine *engine) {
   if (engine->is_readonly || atomic_load(&engine->is_stopped)) return BITCASK_OK;
   mutex_lock(&engine->write_lock);
   struct segment *active = engine->is_active_closed ? NULL : engine->active;
-  enum bitcask_status status = settle_all(engine);
+  enum bitcask_status status = settle(engine, SETTLE_ALL);
   if (status == BITCASK_OK && active != NULL) status = flush_for_sealing(engine, active);
   if (status == BITCASK_OK)
     status = commit_facts(engine, EDIT_CLOSED, active, engine->prepared);

@@ -28,9 +28,9 @@ static bool has_room(const struct engine *engine) REQUIRES(engine->set_lock) {
 
 /* A reference on the oldest; NULL: none is full, or there is room for one more and that is all
  * that is wanted. */
-static struct segment *ref_oldest(struct engine *engine, bool wants_room) {
+static struct segment *ref_oldest(struct engine *engine, enum settle_need need) {
   mutex_lock(&engine->set_lock);
-  bool is_done = engine->full_count == 0 || (wants_room && has_room(engine));
+  bool is_done = engine->full_count == 0 || (need == SETTLE_FOR_ROOM && has_room(engine));
   struct segment *oldest = is_done ? NULL : segment_ref(engine->full[0]);
   mutex_unlock(&engine->set_lock);
   return oldest;
@@ -54,10 +54,14 @@ static enum bitcask_status make_durable(struct engine *engine, struct segment *s
   return status;
 }
 
-static enum bitcask_status commit_sealed(struct engine *engine, const struct segment *segment) {
+/* Unless somebody has to have it sealed, it can wait until there is room for the edit. */
+static enum bitcask_status commit_sealed(struct engine *engine, const struct segment *segment,
+                                         enum settle_need need) {
   struct bitcask_buffer items = {0};
   enum bitcask_status status = edit_append_facts(&items, EDIT_SEALED, &segment->facts);
-  if (status == BITCASK_OK) status = reserve_commit(engine, bytes_of(items.data, items.size));
+  bitcask_bytes all = bytes_of(items.data, items.size);
+  if (status == BITCASK_OK)
+    status = need == SETTLE_ALL ? reserve_commit(engine, all) : engine_commit(engine, all);
   bitcask_buffer_release(&items);
   return status;
 }
@@ -66,50 +70,46 @@ void settle_finish(struct engine *engine, struct segment *segment) {
   mutex_lock(&engine->flush_lock);
   segment->file->ops->freeze(segment->file);
   mutex_unlock(&engine->flush_lock);
-  reserve_make(engine);
   engine_write_hint_later(engine, segment);
 }
 
 /* The facts are read without a lock: nobody changes those of a full segment. */
-static enum bitcask_status settle_oldest(struct engine *engine, struct segment *oldest)
-    REQUIRES(engine->settle_lock) {
+static enum bitcask_status settle_oldest(struct engine *engine, struct segment *oldest,
+                                         enum settle_need need) REQUIRES(engine->settle_lock) {
   TRY(make_durable(engine, oldest));
-  TRY(commit_sealed(engine, oldest));
+  TRY(commit_sealed(engine, oldest, need));
   settle_finish(engine, oldest);
   remove_oldest(engine);
   return BITCASK_OK;
 }
 
-static enum bitcask_status settle_one(struct engine *engine, bool wants_room, bool *done)
+static enum bitcask_status settle_one(struct engine *engine, enum settle_need need, bool *done)
     EXCLUDES(engine->settle_lock) {
   mutex_lock(&engine->settle_lock);
-  struct segment *oldest = ref_oldest(engine, wants_room);
+  struct segment *oldest = ref_oldest(engine, need);
   *done = oldest == NULL;
-  enum bitcask_status status = *done ? BITCASK_OK : settle_oldest(engine, oldest);
+  enum bitcask_status status = *done ? BITCASK_OK : settle_oldest(engine, oldest, need);
   mutex_unlock(&engine->settle_lock);
   segment_unref(oldest);
   return status;
 }
 
-static enum bitcask_status settle(struct engine *engine, bool wants_room) {
+enum bitcask_status settle(struct engine *engine, enum settle_need need) {
   enum bitcask_status status = BITCASK_OK;
   for (bool done = false; status == BITCASK_OK && !done;)
-    status = settle_one(engine, wants_room, &done);
+    status = settle_one(engine, need, &done);
   return status;
 }
-
-enum bitcask_status settle_all(struct engine *engine) { return settle(engine, false); }
-
-enum bitcask_status settle_make_room(struct engine *engine) { return settle(engine, true); }
 
 static void settle_in_background(void *owner, void *context) {
   struct engine *engine = owner;
   (void)context;
-  enum bitcask_status status = settle_all(engine);
-  if (status != BITCASK_OK && status != BITCASK_STOPPED) engine_report_failure(engine, status);
+  enum bitcask_status status = settle(engine, SETTLE_LATER);
+  bool is_told_elsewhere = status == BITCASK_STOPPED || status == BITCASK_NOSPACE;
+  if (status != BITCASK_OK && !is_told_elsewhere) engine_report_failure(engine, status);
 }
 
-/* Without memory for the job the writer settles it when he needs room. */
+/* Without memory for the job, or space, the writer settles it when he needs room. */
 void settle_later(struct engine *engine) {
   if (engine->flusher != NULL) worker_add(engine->flusher, settle_in_background, NULL);
 }

@@ -20,11 +20,12 @@ void settle_add(struct engine *engine, struct segment *segment) REQUIRES(engine-
 /* Is any full? */
 bool settle_is_due(struct engine *engine) EXCLUDES(engine->set_lock);
 
-/* Settle all that are full now. */
-enum bitcask_status settle_all(struct engine *engine) EXCLUDES(engine->settle_lock);
+/* Why: to have all that is full sealed, for which the reserve of the manifest is there; to have
+ * room for one more; or only because it is to be done some time. */
+enum settle_need { SETTLE_ALL, SETTLE_FOR_ROOM, SETTLE_LATER };
 
-/* Have room for one more. */
-enum bitcask_status settle_make_room(struct engine *engine) EXCLUDES(engine->settle_lock);
+enum bitcask_status settle(struct engine *engine, enum settle_need need)
+    EXCLUDES(engine->settle_lock);
 
 /* Have them settled in the background, where there is one; else that is left to the next who
  * needs it. */

@@ -165,13 +165,19 @@ static enum bitcask_status try_append(struct engine *engine, struct group *group
   return BITCASK_OK;
 }
 
-/* What is full has space beyond its end, which settling gives back. For deletes the reserve may be
- * given up, too: they come before the merge that frees space. */
+/* What is full has space beyond its end, which settling gives back, even where there is none for
+ * the edit. */
+static bool has_given_back(struct engine *engine) REQUIRES(engine->write_lock) {
+  if (!settle_is_due(engine)) return false;
+  enum bitcask_status status = settle(engine, SETTLE_LATER);
+  return status == BITCASK_OK || status == BITCASK_NOSPACE;
+}
+
+/* For deletes the reserve may be given up: they come before the merge that frees space. */
 static enum bitcask_status append(struct engine *engine, struct group *group)
     REQUIRES(engine->write_lock) {
   enum bitcask_status status = try_append(engine, group);
-  if (status == BITCASK_NOSPACE && settle_is_due(engine) && settle_all(engine) == BITCASK_OK)
-    status = try_append(engine, group);
+  if (status == BITCASK_NOSPACE && has_given_back(engine)) status = try_append(engine, group);
   if (status != BITCASK_NOSPACE || !group->has_only_deletes || !reserve_spend(engine, RESERVE_WORK))
     return status;
   return try_append(engine, group);
