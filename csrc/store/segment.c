@@ -149,28 +149,38 @@ struct segment *segment_ref(struct segment *segment) {
 }
 
 /* What cannot be removed now is an orphan, and swept at the next open. */
-static void remove_file(const struct segment *segment, filename name) {
-  segment->directory->ops->remove(segment->directory, name.text);
+static void remove_files(const struct segment *segment) {
+  filename hint = filename_of_hint(segment->facts.id);
+  filename data = filename_of_segment(segment->facts.id);
+  segment->directory->ops->remove(segment->directory, hint.text);
+  segment->directory->ops->remove(segment->directory, data.text);
+}
+
+static bool is_last(struct segment *segment) {
+  return atomic_fetch_sub_explicit(&segment->references, 1, memory_order_acq_rel) == 1;
 }
 
 bool segment_leave(struct segment *segment) {
-  if (atomic_fetch_sub_explicit(&segment->references, 1, memory_order_acq_rel) != 1) return false;
-  if (atomic_load(&segment->is_obsolete))
-    remove_file(segment, filename_of_segment(segment->facts.id));
+  if (!is_last(segment)) return false;
+  if (!atomic_load(&segment->is_obsolete)) return true;
+  /* What is open keeps its space for now: to give that back is what takes long. */
+  filename hint = filename_of_hint(segment->facts.id);
+  segment->directory->ops->open(segment->directory, hint.text, false, &segment->left_hint);
+  remove_files(segment);
   return true;
 }
 
-/* Nobody has its hint file open, so that removing it is to give back its space, too. */
 void segment_dispose(struct segment *segment) {
-  bool is_obsolete = atomic_load(&segment->is_obsolete);
-  atomic_uint *obsolete_count = is_obsolete ? segment->obsolete_count : NULL;
-  if (is_obsolete) remove_file(segment, filename_of_hint(segment->facts.id));
+  atomic_uint *obsolete_count = atomic_load(&segment->is_obsolete) ? segment->obsolete_count : NULL;
+  disk_file_close(segment->left_hint);
   segment_free(segment);
   if (obsolete_count != NULL) atomic_fetch_sub(obsolete_count, 1);
 }
 
 void segment_unref(struct segment *segment) {
-  if (segment != NULL && segment_leave(segment)) segment_dispose(segment);
+  if (segment == NULL || !is_last(segment)) return;
+  if (atomic_load(&segment->is_obsolete)) remove_files(segment);
+  segment_dispose(segment);
 }
 
 void segment_count_record(struct segment_facts *facts, const struct record *record) {

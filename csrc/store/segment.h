@@ -27,6 +27,7 @@ struct segment {
   /* fixed once open */
   struct disk_directory *directory;
   struct disk_file *file;
+  struct disk_file *left_hint; /* its hint file, while that has no name any more; else NULL */
   uint64_t salt;
   uint32_t boot;     /* of the machine that made it */
   uint64_t capacity; /* bytes that the file may grow to, while it is active */
@@ -74,8 +75,8 @@ struct segment *segment_ref(struct segment *segment);
 /* The last one closes it, and removes its files if it is obsolete. NULL is fine. */
 void segment_unref(struct segment *segment);
 
-/* The same in two steps, since the second may take long: true: it was the last, the name of an
- * obsolete one is gone, and segment_dispose is to be called. */
+/* The same in two steps, since the second may take long: true: it was the last, the names of the
+ * files of an obsolete one are gone, and segment_dispose is to be called. */
 bool segment_leave(struct segment *segment);
 void segment_dispose(struct segment *segment);
 
