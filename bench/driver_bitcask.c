@@ -11,7 +11,7 @@
 #include "bitcask.h"
 #include "cleaning.h"
 
-enum { POLICY_INTERVAL_US = 2000 };
+enum { POLICY_INTERVAL_US = 10000 };
 
 struct store {
   struct bitcask *db;

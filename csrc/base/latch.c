@@ -16,9 +16,10 @@ static void breathe(void) {
 #endif
 }
 
-/* As long as a look or a change takes, and not as long as a table that grows. */
+/* As long as it takes to go through a table, some ten microseconds: to sleep and to be woken takes
+ * longer. */
 static bool is_soon_free(struct latch *latch) {
-  enum { LOOKS = 100 };
+  enum { LOOKS = 400 };
   for (int i = 0; i < LOOKS; i++) {
     breathe();
     unsigned state = atomic_load_explicit(&latch->state, memory_order_relaxed);
@@ -42,8 +43,9 @@ void latch_wait(struct latch *latch, struct latch_lot *lot) {
   mutex_unlock(&lot->lock);
 }
 
+/* Behind the lock, which whoever wakes up wants first. */
 void latch_wake(struct latch_lot *lot) {
   mutex_lock(&lot->lock);
-  condition_wake_all(&lot->changed);
   mutex_unlock(&lot->lock);
+  condition_wake_all(&lot->changed);
 }

@@ -6,7 +6,6 @@
 #include "engine/publish.h"
 #include "engine/reserve.h"
 #include "engine/rotation.h"
-#include "engine/settle.h"
 #include "engine/worker.h"
 #include "store/checkpoint.h"
 
@@ -127,7 +126,7 @@ static enum bitcask_status note_expiring(struct taking *taking) {
 /* All that is appended by now is to be published, so that entries tell of it. */
 static enum bitcask_status begin_locked(struct taking *taking, struct engine *engine)
     REQUIRES(engine->write_lock) {
-  TRY(settle(engine, SETTLE_ALL)); /* of those that are not, nobody could tell after a crash how far they go */
+  TRY(rotation_settle(engine)); /* of those that are not, nobody could tell after a crash how far they go */
   TRY(rotation_publish_pending(engine));
   publish_expired(engine);
   taking->begun_ms = engine->disk->ops->now_ms(engine->disk);
@@ -139,7 +138,7 @@ static enum bitcask_status begin_locked(struct taking *taking, struct engine *en
 
 static enum bitcask_status begin(struct taking *taking) {
   struct engine *engine = taking->engine;
-  TRY(settle(engine, SETTLE_ALL)); /* most of it without the lock that writers wait for */
+  TRY(rotation_settle_ahead(engine));
   mutex_lock(&engine->write_lock);
   enum bitcask_status status = begin_locked(taking, engine);
   mutex_unlock(&engine->write_lock);

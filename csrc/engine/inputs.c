@@ -5,7 +5,6 @@
 
 #include "engine/closing.h"
 #include "engine/rotation.h"
-#include "engine/settle.h"
 
 /* ---- Choosing ---- */
 
@@ -89,7 +88,7 @@ static enum bitcask_status choose(struct inputs *inputs, struct engine *engine,
  * has no entry yet would be taken for dead. */
 static enum bitcask_status settle_and_publish(struct engine *engine)
     REQUIRES(engine->write_lock) {
-  TRY(settle(engine, SETTLE_ALL));
+  TRY(rotation_settle(engine));
   return rotation_publish_pending(engine);
 }
 
@@ -97,7 +96,7 @@ enum bitcask_status inputs_choose(struct inputs *inputs, struct engine *engine,
                                   const struct bitcask_merge_options *options) {
   struct named named;
   *inputs = (struct inputs){.engine = engine};
-  TRY(settle(engine, SETTLE_ALL)); /* most of it without the lock that writers wait for */
+  TRY(rotation_settle_ahead(engine));
   enum bitcask_status status = sort_named(options, &named);
   if (status == BITCASK_OK) {
     mutex_lock(&engine->write_lock);

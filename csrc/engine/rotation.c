@@ -158,7 +158,7 @@ static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
     REQUIRES(engine->write_lock) {
   struct segment *old = engine->active, *new = NULL;
   if (old == NULL || old->facts.records == 0) return begin(engine, record_size);
-  TRY(settle(engine, SETTLE_FOR_ROOM));
+  TRY(settle_full(engine, SETTLE_FOR_ROOM));
   TRY(engine_promise_sealed(engine, 1));
   enum bitcask_status status = have_next(engine, record_size, NULL, &new);
   if (status != BITCASK_OK) {
@@ -172,6 +172,24 @@ static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
 }
 
 /* ---- Sealing at once ---- */
+
+static void give_back_space(struct engine *engine) REQUIRES(engine->write_lock) {
+  mutex_lock(&engine->flush_lock);
+  engine->active->file->ops->finish(engine->active->file); /* the next append takes it again */
+  mutex_unlock(&engine->flush_lock);
+}
+
+enum bitcask_status rotation_settle(struct engine *engine) {
+  enum bitcask_status status = settle_full(engine, SETTLE_ALL);
+  if (status != BITCASK_NOSPACE || engine->active == NULL) return status;
+  give_back_space(engine);
+  return settle_full(engine, SETTLE_ALL);
+}
+
+enum bitcask_status rotation_settle_ahead(struct engine *engine) {
+  enum bitcask_status status = settle_full(engine, SETTLE_LATER);
+  return status == BITCASK_NOSPACE ? BITCASK_OK : status;
+}
 
 static enum bitcask_status commit_facts(struct engine *engine, enum edit_tag tag,
                                         struct segment *active, const struct segment *gone) {
@@ -207,11 +225,11 @@ static enum bitcask_status seal_active(struct engine *engine) REQUIRES(engine->w
 
 enum bitcask_status engine_seal(struct engine *engine, uint64_t *id) {
   TRY(engine_check_writable(engine));
-  TRY(settle(engine, SETTLE_ALL)); /* most of it without the lock that writers wait for */
+  TRY(rotation_settle_ahead(engine));
   mutex_lock(&engine->write_lock);
   struct segment *active = engine->active;
   uint64_t sealed_id = active != NULL ? active->facts.id : 0;
-  enum bitcask_status status = settle(engine, SETTLE_ALL);
+  enum bitcask_status status = rotation_settle(engine);
   *id = 0;
   if (status == BITCASK_OK && active != NULL && active->facts.records > 0) {
     status = seal_active(engine);
@@ -225,7 +243,7 @@ enum bitcask_status engine_close_cleanly(struct engine *engine) {
   if (engine->is_readonly || atomic_load(&engine->is_stopped)) return BITCASK_OK;
   mutex_lock(&engine->write_lock);
   struct segment *active = engine->is_active_closed ? NULL : engine->active;
-  enum bitcask_status status = settle(engine, SETTLE_ALL);
+  enum bitcask_status status = rotation_settle(engine);
   if (status == BITCASK_OK && active != NULL) status = flush_for_sealing(engine, active);
   if (status == BITCASK_OK)
     status = commit_facts(engine, EDIT_CLOSED, active, engine->prepared);

@@ -30,6 +30,12 @@ void rotation_seal_at(struct engine *engine, uint64_t size);
 enum bitcask_status rotation_make_room(struct engine *engine, uint64_t size, bool is_delete)
     REQUIRES(engine->write_lock);
 
+/* Have all that is full sealed in the manifest, also on a full disk if that can be. */
+enum bitcask_status rotation_settle(struct engine *engine) REQUIRES(engine->write_lock);
+
+/* Most of that, before the lock is taken that writers wait for. */
+enum bitcask_status rotation_settle_ahead(struct engine *engine) EXCLUDES(engine->write_lock);
+
 /* Seal the active segment: its id, or 0 when it holds no records or there is none. */
 enum bitcask_status engine_seal(struct engine *engine, uint64_t *id)
     EXCLUDES(engine->write_lock);

@@ -94,7 +94,7 @@ static enum bitcask_status settle_one(struct engine *engine, enum settle_need ne
   return status;
 }
 
-enum bitcask_status settle(struct engine *engine, enum settle_need need) {
+enum bitcask_status settle_full(struct engine *engine, enum settle_need need) {
   enum bitcask_status status = BITCASK_OK;
   for (bool done = false; status == BITCASK_OK && !done;)
     status = settle_one(engine, need, &done);
@@ -104,7 +104,7 @@ enum bitcask_status settle(struct engine *engine, enum settle_need need) {
 static void settle_in_background(void *owner, void *context) {
   struct engine *engine = owner;
   (void)context;
-  enum bitcask_status status = settle(engine, SETTLE_LATER);
+  enum bitcask_status status = settle_full(engine, SETTLE_LATER);
   bool is_told_elsewhere = status == BITCASK_STOPPED || status == BITCASK_NOSPACE;
   if (status != BITCASK_OK && !is_told_elsewhere) engine_report_failure(engine, status);
 }

@@ -24,7 +24,7 @@ bool settle_is_due(struct engine *engine) EXCLUDES(engine->set_lock);
  * room for one more; or only because it is to be done some time. */
 enum settle_need { SETTLE_ALL, SETTLE_FOR_ROOM, SETTLE_LATER };
 
-enum bitcask_status settle(struct engine *engine, enum settle_need need)
+enum bitcask_status settle_full(struct engine *engine, enum settle_need need)
     EXCLUDES(engine->settle_lock);
 
 /* Have them settled in the background, where there is one; else that is left to the next who

@@ -100,8 +100,8 @@ bool worker_add(struct worker *worker, worker_function function, void *context) 
   mutex_lock(&worker->lock);
   *worker->last = job;
   worker->last = &job->next;
-  condition_wake_all(&worker->changed);
   mutex_unlock(&worker->lock);
+  condition_wake_all(&worker->changed); /* behind the lock, which the thread wants first */
   return true;
 }
 

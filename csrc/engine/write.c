@@ -169,7 +169,7 @@ static enum bitcask_status try_append(struct engine *engine, struct group *group
  * the edit. */
 static bool has_given_back(struct engine *engine) REQUIRES(engine->write_lock) {
   if (!settle_is_due(engine)) return false;
-  enum bitcask_status status = settle(engine, SETTLE_LATER);
+  enum bitcask_status status = settle_full(engine, SETTLE_LATER);
   return status == BITCASK_OK || status == BITCASK_NOSPACE;
 }
 

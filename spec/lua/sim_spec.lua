@@ -74,7 +74,7 @@ describe("the options of a simulated disk", function()
   end)
 
   it("space: a store that has filled it goes on when there is room again", function()
-    local disk = sim.disk { space = 40000 }
+    local disk = sim.disk { space = 200000 } -- enough for the reserves
     local db = open(disk)
     local code
     for i = 1, 1000 do
