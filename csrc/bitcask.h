@@ -266,7 +266,8 @@ BITCASK_API enum bitcask_status bitcask_seal(struct bitcask *db, uint64_t *segme
 /* Write down now what opening needs to know: then it takes no longer than what is written after
  * this call has to be gone through, whatever becomes of the process. It is done without being
  * asked at a clean close, and in the background now and then. ABSENT: not for a store with a hash
- * function of the caller's own. BUSY: while a merge changes over. */
+ * function of the caller's own. BUSY: while a merge changes over. CORRUPT: damage was met since the
+ * store was opened; with a checkpoint the next opening would not meet it. */
 BITCASK_API enum bitcask_status bitcask_checkpoint(struct bitcask *db);
 
 /* ---- Batches ---------------------------------------------------------------------- */

@@ -19,8 +19,8 @@
  * what is appended: they are written behind `ready` alone, and nothing else is; who changes
  * `ready` holds the lock. An append that ends below it needs no lock.
  *
- * Threads: appending, giving back and freezing exclude each other, outside; making ready and
- * flushing may go on beside them.
+ * Threads: appending, giving back and freezing exclude each other, outside, and so do flushing and
+ * freezing; making ready may go on beside all of them, and flushing beside the other two.
  */
 #ifndef BITCASK_DISK_POSIX_SPACE_H
 #define BITCASK_DISK_POSIX_SPACE_H

@@ -6,6 +6,7 @@
 #include "engine/publish.h"
 #include "engine/reserve.h"
 #include "engine/rotation.h"
+#include "engine/settle.h"
 #include "engine/worker.h"
 #include "store/checkpoint.h"
 
@@ -67,6 +68,12 @@ static bool is_possible(struct engine *engine) {
          atomic_load(&engine->counters.corruptions) == 0;
 }
 
+static enum bitcask_status check_undamaged(struct engine *engine) {
+  if (atomic_load(&engine->counters.corruptions) == 0) return BITCASK_OK;
+  return status_fail(BITCASK_CORRUPT, "damage was met since the store was opened: with a checkpoint "
+                                      "the next opening would not meet it");
+}
+
 static uint64_t entry_bytes(const struct engine *engine) {
   return keydir_count(engine->keydir) * sizeof(struct keydir_entry);
 }
@@ -126,7 +133,7 @@ static enum bitcask_status note_expiring(struct taking *taking) {
 /* All that is appended by now is to be published, so that entries tell of it. */
 static enum bitcask_status begin_locked(struct taking *taking, struct engine *engine)
     REQUIRES(engine->write_lock) {
-  TRY(rotation_settle(engine)); /* of those that are not, nobody could tell after a crash how far they go */
+  TRY(settle_full(engine, SETTLE_LATER)); /* of those that are not, nobody could tell after a crash how far they go */
   TRY(rotation_publish_pending(engine));
   publish_expired(engine);
   taking->begun_ms = engine->disk->ops->now_ms(engine->disk);
@@ -283,6 +290,7 @@ static enum bitcask_status take_steps(struct taking *taking) {
   if (!taking->is_closing) TRY(engine_flush(taking->engine));
   fill_index(taking);
   TRY(checkpoint_finish(taking->writer));
+  TRY(check_undamaged(taking->engine)); /* a shard may have been found out anew meanwhile */
   return name_it(taking);
 }
 
@@ -329,6 +337,7 @@ void checkpointing_consider(struct engine *engine) {
 enum bitcask_status checkpointing_now(struct engine *engine) {
   TRY(engine_check_writable(engine));
   if (!has_use(engine)) return BITCASK_ABSENT;
+  TRY(check_undamaged(engine));
   return take(engine, false);
 }
 

@@ -82,7 +82,6 @@ void engine_unref(struct engine *engine) {
   if (engine == NULL || atomic_fetch_sub(&engine->references, 1) != 1) return;
   keydir_free(engine->keydir);
   for (size_t i = 0; i < engine->sealed_count; i++) segment_unref(engine->sealed[i]);
-  for (size_t i = 0; i < engine->full_count; i++) segment_unref(engine->full[i]);
   segment_unref(engine->active);
   segment_unref(engine->prepared);
   memory_free(engine->sealed);
@@ -222,6 +221,9 @@ enum bitcask_status engine_commit(struct engine *engine, bitcask_bytes items) {
   /* What the edit tells of may not be durable, once a flush has failed. */
   enum bitcask_status status = engine_check_writable(engine);
   if (status == BITCASK_OK) status = manifest_commit(&engine->manifest, version, items);
+  const struct manifest_state *state = &engine->manifest.state;
+  atomic_store(&engine->newest_open,
+               state->open_count > 0 ? state->open[state->open_count - 1] : 0);
   /* A failed flush proves nothing about what came before it, either. */
   bool is_doubtful = status == BITCASK_IO || engine->manifest.is_unknown;
   if (is_doubtful && !MUTANT(EDIT_FAILURE_IGNORED)) engine_stop(engine, status);

@@ -131,6 +131,7 @@ struct engine {
 
   struct mutex manifest_lock;
   struct manifest manifest GUARDED_BY(manifest_lock);
+  atomic_uint_least64_t newest_open; /* id of the last in its list of open segments */
 
   struct mutex set_lock;
   struct segment **sealed GUARDED_BY(set_lock); /* oldest first */

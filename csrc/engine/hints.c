@@ -12,8 +12,10 @@ static void write_hint(void *owner, void *context) {
   if (is_wanted)
     status = hint_file_write(engine->disk, segment, engine->manifest.store);
   /* A hint file may be missing; damage in the segment is worth telling. */
-  if (status == BITCASK_CORRUPT)
+  if (status == BITCASK_CORRUPT) {
+    atomic_store(&segment->is_suspect, true);
     engine_report_damage(engine, segment->facts.id, 0, 0, bitcask_error_text());
+  }
   segment_unref(segment);
 }
 

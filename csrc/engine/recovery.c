@@ -28,6 +28,7 @@ struct recovery {
   uint64_t drops[MANIFEST_OPEN_MAX]; /* ids of those without a record that counts */
   size_t drop_count;
   uint64_t newest_known;     /* version that the manifest and its segments tell of */
+  uint64_t newest_seen;      /* in segments that were open, also of what does not count */
   struct restore *restore;   /* NULL: no checkpoint is of use */
   bool is_restored;          /* it is the keydir's now */
   struct segment *open[MANIFEST_OPEN_MAX]; /* those that were, until they are loaded */
@@ -266,6 +267,7 @@ static enum bitcask_status open_unclean(struct recovery *recovery) {
   if (status == BITCASK_OK && recovery->problems.size == 0) {
     tails_decide(&tails, recovery->engine);
     recovery->event->torn_bytes = tails.torn_bytes;
+    recovery->newest_seen = tails.newest_version;
     for (size_t i = 0; status == BITCASK_OK && i < tails.count; i++) {
       recovery->was_started_anew |= tails.items[i].was_started_anew;
       status = take_open(recovery, &tails.items[i]);
@@ -448,6 +450,8 @@ static void restore_versions(struct recovery *recovery) {
     if (engine->active->facts.max_version > last) last = engine->active->facts.max_version;
     recovery->event->records += engine->active->facts.records;
   }
+  /* Also of what is dropped: should its file be there at the next open, it is no newer. */
+  if (recovery->newest_seen > last) last = recovery->newest_seen;
   recovery->newest_known = last;
   if (recovery->is_unclean && recovery->was_started_anew && !engine->is_readonly &&
       !MUTANT(VERSIONS_REUSED))

@@ -1,5 +1,7 @@
 #include "engine/rotation.h"
 
+#include <stdio.h>
+
 #include "base/mutant.h"
 #include "engine/flush.h"
 #include "engine/publish.h"
@@ -173,15 +175,21 @@ static enum bitcask_status rotate(struct engine *engine, uint64_t record_size)
 
 /* ---- Sealing at once ---- */
 
+/* The next append takes it again. */
+static void give_back(struct segment *segment) {
+  if (segment != NULL) segment->file->ops->finish(segment->file);
+}
+
 static void give_back_space(struct engine *engine) REQUIRES(engine->write_lock) {
   mutex_lock(&engine->flush_lock);
-  engine->active->file->ops->finish(engine->active->file); /* the next append takes it again */
+  give_back(engine->active);
+  give_back(engine->prepared);
   mutex_unlock(&engine->flush_lock);
 }
 
 enum bitcask_status rotation_settle(struct engine *engine) {
   enum bitcask_status status = settle_full(engine, SETTLE_ALL);
-  if (status != BITCASK_NOSPACE || engine->active == NULL) return status;
+  if (status != BITCASK_NOSPACE) return status;
   give_back_space(engine);
   return settle_full(engine, SETTLE_ALL);
 }
@@ -239,11 +247,22 @@ enum bitcask_status engine_seal(struct engine *engine, uint64_t *id) {
   return status;
 }
 
+/* An edit has failed; the data can be durable all the same. The status is the edit's. */
+static void flush_what_is_there(struct engine *engine) REQUIRES(engine->write_lock) {
+  char text[STATUS_TEXT_MAX];
+  snprintf(text, sizeof text, "%s", bitcask_error_text());
+  mutex_lock(&engine->flush_lock);
+  flush_all(engine);
+  mutex_unlock(&engine->flush_lock);
+  status_fail(BITCASK_OK, "%s", text);
+}
+
 enum bitcask_status engine_close_cleanly(struct engine *engine) {
   if (engine->is_readonly || atomic_load(&engine->is_stopped)) return BITCASK_OK;
   mutex_lock(&engine->write_lock);
   struct segment *active = engine->is_active_closed ? NULL : engine->active;
   enum bitcask_status status = rotation_settle(engine);
+  if (status != BITCASK_OK) flush_what_is_there(engine);
   if (status == BITCASK_OK && active != NULL) status = flush_for_sealing(engine, active);
   if (status == BITCASK_OK)
     status = commit_facts(engine, EDIT_CLOSED, active, engine->prepared);

@@ -7,14 +7,7 @@
 #include "engine/worker.h"
 
 void settle_add(struct engine *engine, struct segment *segment) {
-  engine->full[engine->full_count++] = segment_ref(segment);
-}
-
-bool settle_is_due(struct engine *engine) {
-  mutex_lock(&engine->set_lock);
-  bool is_due = engine->full_count > 0;
-  mutex_unlock(&engine->set_lock);
-  return is_due;
+  engine->full[engine->full_count++] = segment; /* the list of sealed ones holds the reference */
 }
 
 /* Without a thread to settle them, one that is full is all there may be. */
@@ -38,11 +31,9 @@ static struct segment *ref_oldest(struct engine *engine, enum settle_need need) 
 
 static void remove_oldest(struct engine *engine) {
   mutex_lock(&engine->set_lock);
-  struct segment *oldest = engine->full[0];
   engine->full_count--;
   memmove(&engine->full[0], &engine->full[1], engine->full_count * sizeof engine->full[0]);
   mutex_unlock(&engine->set_lock);
-  segment_unref(oldest);
 }
 
 static enum bitcask_status make_durable(struct engine *engine, struct segment *segment) {
@@ -94,17 +85,30 @@ static enum bitcask_status settle_one(struct engine *engine, enum settle_need ne
   return status;
 }
 
+static size_t count_full(struct engine *engine) {
+  mutex_lock(&engine->set_lock);
+  size_t count = engine->full_count;
+  mutex_unlock(&engine->set_lock);
+  return count;
+}
+
+bool settle_is_due(struct engine *engine) { return count_full(engine) > 0; }
+
+/* Later, a writer beside us may fill them as fast as we settle them. */
 enum bitcask_status settle_full(struct engine *engine, enum settle_need need) {
   enum bitcask_status status = BITCASK_OK;
-  for (bool done = false; status == BITCASK_OK && !done;)
+  size_t left = need == SETTLE_LATER ? count_full(engine) : SIZE_MAX;
+  for (bool done = false; status == BITCASK_OK && !done && left > 0; left--)
     status = settle_one(engine, need, &done);
   return status;
 }
 
+/* One for each that has become full: between two of them there may be other work, and ticks. */
 static void settle_in_background(void *owner, void *context) {
   struct engine *engine = owner;
+  bool done = false;
   (void)context;
-  enum bitcask_status status = settle_full(engine, SETTLE_LATER);
+  enum bitcask_status status = settle_one(engine, SETTLE_LATER, &done);
   bool is_told_elsewhere = status == BITCASK_STOPPED || status == BITCASK_NOSPACE;
   if (status != BITCASK_OK && !is_told_elsewhere) engine_report_failure(engine, status);
 }

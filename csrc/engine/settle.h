@@ -21,7 +21,7 @@ void settle_add(struct engine *engine, struct segment *segment) REQUIRES(engine-
 bool settle_is_due(struct engine *engine) EXCLUDES(engine->set_lock);
 
 /* Why: to have all that is full sealed, for which the reserve of the manifest is there; to have
- * room for one more; or only because it is to be done some time. */
+ * room for one more; or because what is full now is to be sealed some time. */
 enum settle_need { SETTLE_ALL, SETTLE_FOR_ROOM, SETTLE_LATER };
 
 enum bitcask_status settle_full(struct engine *engine, enum settle_need need)

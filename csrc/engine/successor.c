@@ -77,9 +77,9 @@ void successor_prepare(struct engine *engine) {
   engine->is_prepare_asked = worker_add(maker(engine), prepare, NULL);
 }
 
-static bool is_behind_active(const struct engine *engine, const struct segment *segment)
-    REQUIRES(engine->write_lock) {
-  return engine->active == NULL || engine->active->facts.id < segment->facts.id;
+/* The manifest has it as open behind all others. */
+static bool is_in_place(struct engine *engine, const struct segment *segment) {
+  return atomic_load(&engine->newest_open) == segment->facts.id;
 }
 
 enum bitcask_status successor_take(struct engine *engine, uint64_t record_size,
@@ -92,7 +92,7 @@ enum bitcask_status successor_take(struct engine *engine, uint64_t record_size,
   engine->prepared = NULL;
   engine->is_prepare_asked = false;
   out->segment = prepared;
-  out->naming = is_behind_active(engine, prepared) ? NAMING_DONE : NAMING_MISPLACED;
+  out->naming = is_in_place(engine, prepared) ? NAMING_DONE : NAMING_MISPLACED;
   return BITCASK_OK;
 }
 

@@ -14,8 +14,9 @@
  * are made when they are needed. */
 void successor_prepare(struct engine *engine) REQUIRES(engine->write_lock);
 
-/* Does the manifest have it as open, behind the one that is active now? One that was passed over
- * by another, for a record that it had no room for, stands before that one: misplaced. */
+/* Does the manifest have it as open, behind all others? One that was passed over by another, for a
+ * record that it had no room for, or because it came a moment too late, stands before that one:
+ * misplaced. */
 enum naming { NAMING_DONE, NAMING_DUE, NAMING_MISPLACED };
 
 struct successor {

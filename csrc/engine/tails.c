@@ -13,6 +13,7 @@ static void note_record(struct tail *tail, const struct segment_scan *scan) {
   uint64_t durable = (uint64_t)record->synced * RECORD_UNIT;
   if (durable > tail->durable) tail->durable = durable;
   if (tail->first_version == 0) tail->first_version = record->version;
+  tail->newest_version = record->version;
   tail->records++;
   if (tail->first_bad != 0) {
     tail->later_end = scan->next;
@@ -30,7 +31,8 @@ static enum bitcask_status read_tail(struct tail *tail, const struct segment_fac
   enum segment_scan_kind kind = SEGMENT_SCAN_END;
   tail->good_end = tail->used_end = known->length;
   tail->first_version = known->min_version;
-  tail->good_version = known->max_version;
+  tail->good_version = tail->newest_version = known->max_version;
+  tail->durable = known->length;
   segment_scan_init(&scan, tail->segment, disk_file_size(tail->segment->file), true);
   scan.next = known->length;
   enum bitcask_status status;
@@ -63,6 +65,7 @@ enum bitcask_status tails_add(struct tails *tails, struct engine *engine, uint64
   struct tail tail = {.end = HEADER_SIZE};
   TRY(segment_open(engine->directory, engine->manifest.store, &facts, true, &tail.segment));
   enum bitcask_status status = survey(&tail, engine, restore);
+  if (tail.newest_version > tails->newest_version) tails->newest_version = tail.newest_version;
   memmove(&tails->items[1], &tails->items[0], tails->count * sizeof tail);
   tails->items[0] = tail;
   tails->count++;
@@ -87,12 +90,11 @@ static size_t next_written(const struct tails *tails, size_t i) {
   return i;
 }
 
-/* Must all of it be there? While the machine runs nothing is lost, and what was flushed later
- * tells that this was flushed before. */
+/* Must all of it be there? While the machine runs nothing is lost; and what was flushed later, or
+ * made later and not lost, tells that this was flushed before, or is there all the same. */
 static bool was_durable(const struct tails *tails, size_t i) {
-  if (!tails->items[i].was_started_anew) return next_written(tails, i) < tails->count;
-  for (size_t k = i + 1; k < tails->count; k++)
-    if (tells_of_flush(&tails->items[k])) return true;
+  for (size_t k = next_written(tails, i); k < tails->count; k = next_written(tails, k))
+    if (tells_of_flush(&tails->items[k]) || !tails->items[k].was_started_anew) return true;
   return false;
 }
 
@@ -105,19 +107,25 @@ static void report(struct engine *engine, const struct tail *tail, uint64_t offs
 
 #define NOT_APPLIED "%" PRIu64 " whole records behind a hole, never flushed, were not applied"
 
-/* Decide where it ends; returns the version of its last write, 0: nobody knows. */
+/* Are the bad bytes in it damage? Else they were never written, or not to the end. */
+static bool is_damaged(const struct tails *tails, size_t i) {
+  const struct tail *tail = &tails->items[i];
+  if (tail->first_bad == 0) return false;
+  if (was_durable(tails, i)) return true;
+  return tail->later_end > 0 && (!tail->was_started_anew || tail->durable > tail->first_bad);
+}
+
+/* Decide where it ends; returns the version of its last write. */
 static uint64_t decide_end(struct tails *tails, size_t i, struct engine *engine) {
   struct tail *tail = &tails->items[i];
-  bool is_damage = tail->later_end > 0 &&
-                   (!tail->was_started_anew || tail->durable > tail->first_bad ||
-                    was_durable(tails, i));
+  bool is_damage = is_damaged(tails, i);
   tail->end = is_damage ? tail->later_end : tail->good_end;
-  if (MUTANT(TAIL_KEPT)) tail->end = tail->used_end;
+  if ((is_damage && was_durable(tails, i)) || MUTANT(TAIL_KEPT)) tail->end = tail->used_end;
   if (tail->end < tail->used_end) tails->torn_bytes += tail->used_end - tail->end;
   if (!is_damage && tail->later_records > 0)
     report(engine, tail, tail->first_bad, tail->used_end - tail->first_bad, NOT_APPLIED,
            tail->later_records);
-  return is_damage ? tail->later_version : tail->good_version;
+  return is_damage && tail->later_end > 0 ? tail->later_version : tail->good_version;
 }
 
 static void drop_from(struct tails *tails, size_t first, struct engine *engine) {
@@ -130,27 +138,37 @@ static void drop_from(struct tails *tails, size_t first, struct engine *engine) 
   }
 }
 
-/* Does what comes next follow the write of this version? Else it is dropped, or if that cannot be,
- * the gap is reported. */
-static bool goes_on(struct tails *tails, size_t i, uint64_t last, struct engine *engine) {
-  size_t next = next_written(tails, i);
-  if (next == tails->count || MUTANT(HOLE_IGNORED)) return true;
-  uint64_t first = tails->items[next].first_version;
-  if (first == last + 1) return true;
-  if (was_durable(tails, i)) {
-    report(engine, &tails->items[i], tails->items[i].end, 0,
-           "writes before version %" PRIu64 " are missing here", first);
-    return true;
-  }
-  drop_from(tails, next, engine);
-  return false;
+/* The newest write that is in none of them: all before the first are sealed, or dropped by merges. */
+static uint64_t last_before(const struct engine *engine) {
+  const struct manifest_state *state = &engine->manifest.state;
+  uint64_t last = state->dropped_version;
+  for (size_t i = 0; i < state->sealed_count; i++)
+    if (state->sealed[i].max_version > last) last = state->sealed[i].max_version;
+  return last;
 }
 
+/* Writes are missing between `i` and the one before it: is what comes now to be kept? */
+static bool is_kept(struct tails *tails, size_t before, size_t i, struct engine *engine) {
+  if (!was_durable(tails, before) && !engine->options.salvage) return false;
+  report(engine, &tails->items[before], tails->items[before].end, 0,
+         "writes before version %" PRIu64 " are missing here", tails->items[i].first_version);
+  return true;
+}
+
+/* One without a record was made ahead, or has lost all that was in it: the versions tell. */
 void tails_decide(struct tails *tails, struct engine *engine) {
-  size_t i = 0;
-  while (i < tails->count) {
-    uint64_t last = decide_end(tails, i, engine);
-    if (!goes_on(tails, i, last, engine)) return;
-    i = next_written(tails, i);
+  uint64_t last = last_before(engine);
+  size_t before = 0; /* the last with a record, or the first */
+  for (size_t i = 0; i < tails->count; i++) {
+    uint64_t first = tails->items[i].first_version;
+    bool is_gap = i > 0 && first != 0 && first != last + 1 && !MUTANT(HOLE_IGNORED);
+    if (is_gap && !is_kept(tails, before, i, engine)) {
+      drop_from(tails, i, engine);
+      return;
+    }
+    uint64_t decided = decide_end(tails, i, engine);
+    if (first == 0) continue;
+    last = decided;
+    before = i;
   }
 }

@@ -3,7 +3,7 @@
  *
  * Writes went to one after the other, and nothing was flushed in a later one before all earlier
  * ones were durable. Their versions follow each other without a gap, from one segment to the
- * next, so what is lost at the end of one shows in the next.
+ * next, and from what is sealed to the first, so what is lost at the end of one shows in the next.
  *
  * Bad bytes, or missing writes, mean one of three things:
  *   - nothing valid stands behind them: a torn tail, dropped;
@@ -36,6 +36,7 @@ struct tail {
   uint64_t first_version;     /* of all; 0: there is none */
   uint64_t good_version;      /* of the last whole write before the first bad bytes */
   uint64_t later_version;     /* of the last intact record behind them */
+  uint64_t newest_version;    /* of the last record that can be read */
   bool was_started_anew;      /* the machine, since the segment was made */
 };
 
@@ -43,6 +44,7 @@ struct tails {
   struct tail items[MANIFEST_OPEN_MAX]; /* in the order of their writes */
   size_t count;
   uint64_t torn_bytes; /* that do not count */
+  uint64_t newest_version; /* of any record that can be read, whether it counts or not */
 };
 
 /* Open the segment that was written to before all those that were added yet, and read it to its

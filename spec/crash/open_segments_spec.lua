@@ -27,8 +27,8 @@ local function set_boot(bytes, boot)
 end
 
 -- The files of a store that died with a full segment and an active one; `sync_at`: the write
--- after which everything was made durable.
-local function files_of(sync_at)
+-- after which everything was made durable; `seal_at`: after which all was sealed.
+local function files_of(sync_at, seal_at)
   local disk = sim.disk()
   local db = assert(bitcask.open("store", { disk = disk, segment_size = SEGMENT, policy = false }))
   local model = {}
@@ -37,6 +37,7 @@ local function files_of(sync_at)
     assert(db:put(key, value))
     model[key] = value
     if i == sync_at then assert(db:sync()) end
+    if i == seal_at then assert(db:seal()) end
   end
   local directory, files = disk:directory "store", {}
   for _, name in ipairs(assert(directory:list())) do
@@ -159,6 +160,43 @@ describe("segments that were open at a crash", function()
     assert(db, told)
     assert.is_nil(history.difference(contents.of(db), expected))
     assert.equals(1, #told)
+  end)
+
+  -- Put a segment without a record before the one that was written to, as one stands that was made
+  -- ahead and passed over by a record that it had no room for.
+  local function pass_over(written)
+    local name = "MANIFEST-000001"
+    local id = math.tointeger(tonumber(written:match "%d+"))
+    local ahead = ("<i8"):pack(id + 50)
+    files[("%06d.seg"):format(id + 50)] =
+      forge.reseal_header(forge.patch(files[written]:sub(1, 64), 32, ahead))
+    id = ("<i8"):pack(id)
+    files[name] = forge.append_edit(files[name], "R" .. id .. "A" .. ahead .. "A" .. id)
+  end
+
+  it("one that was made ahead and passed over takes nothing with it, wherever it stands", function()
+    for _, boot in ipairs { false, this_boot() } do
+      prepare(nil, boot)
+      pass_over(active)
+      check(model, false)
+      for writes = 1, 3 do -- and before all others, the rest being sealed
+        files, model = files_of(nil, WRITES - writes)
+        local _, about = format_reader.read(ramdisk.with(files))
+        local written = ("%06d.seg"):format(about.active.id)
+        assert.is_nil(next(about.full))
+        if boot then files[written] = set_boot(files[written], boot) end
+        pass_over(written)
+        check(model, false)
+      end
+    end
+  end)
+
+  it("a first one that has lost all takes the later ones with it, after a power cut", function()
+    prepare()
+    local manifest, first = "MANIFEST-000001", forge.records(files[full])[1].version
+    files[full] = files[full]:sub(1, 64) .. ("\0"):rep(#files[full] - 64)
+    assert.is_string(files[manifest])
+    check(first_writes(model, first - 1))
   end)
 
   it("one that is missing refuses the store, and names it", function()

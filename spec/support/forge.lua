@@ -107,4 +107,14 @@ function forge.edits(bytes)
   return edits
 end
 
+--- A manifest with one more edit: items as docs/format.md has them.
+function forge.append_edit(bytes, items)
+  local edits = forge.edits(bytes)
+  local last, salt = edits[#edits], ("<i8"):unpack(bytes, 41)
+  local number = ("<i8"):unpack(bytes, last.begin + 9)
+  local head = ("<I4I4i8"):pack(#items, 0x5449DE42, number + 1)
+  local check = hash.xxh3(items, hash.xxh3(head, salt))
+  return bytes:sub(1, last.finish) .. head .. ("<i8"):pack(check) .. items
+end
+
 return forge
