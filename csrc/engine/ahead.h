@@ -17,10 +17,16 @@
 
 #include "engine/engine.h"
 
-/* Have more of the active segment made ready, if little of it is. */
+/* Larger appends are written to the file itself: they take no faults, and to make their space ready
+ * would be to write it twice, while they wait. */
+enum { AHEAD_APPEND_MAX = 16 << 10 };
+
+/* After an append of so many bytes: have more of the active segment made ready, if little of it is. */
 void ahead_ask(struct engine *engine) REQUIRES(engine->write_lock);
-static inline void ahead_look(struct engine *engine) REQUIRES(engine->write_lock) {
-  if (engine->active->facts.length >= engine->active->ahead_length) ahead_ask(engine);
+static inline void ahead_look(struct engine *engine, uint64_t appended)
+    REQUIRES(engine->write_lock) {
+  if (engine->active->facts.length >= engine->active->ahead_length && appended < AHEAD_APPEND_MAX)
+    ahead_ask(engine);
 }
 
 /* Make a segment ready that will be the active one, on this thread. */

@@ -159,7 +159,7 @@ static enum bitcask_status try_append(struct engine *engine, struct group *group
   place_writes(engine, group);
   engine_add(&engine->counters.bytes_written, group->bytes);
   rotation_flush_ahead(engine);
-  ahead_look(engine);
+  ahead_look(engine, group->bytes);
   rotation_note_growth(engine);
   checkpointing_look(engine);
   return BITCASK_OK;

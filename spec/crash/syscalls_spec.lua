@@ -195,11 +195,14 @@ describe("the order of system calls", function()
     assert.is_truthy(#made >= 5)
     for i = 2, #made do
       local new, old = made[i], made[i - 1]
-      local opening = edit_after(all, new)
-      local header = first(all, { name = "fdatasync", path = new.path, ok = true,
-        before = opening.start }, "the sync of " .. new.path)
-      first(all, { name = "fsync", path = "%.", ok = true, after = header,
-        before = opening.start }, "the sync of the name " .. new.path)
+      -- Edits that seal others may come at any time; the one that opens it comes last, and before
+      -- the put that goes there returns.
+      local header = first(all, { name = "fdatasync", path = new.path, ok = true, after = new },
+        "the sync of " .. new.path)
+      local named = first(all, { name = "fsync", path = "%.", ok = true, after = header },
+        "the sync of the name " .. new.path)
+      local put = first(all, { name = "mark", after = named }, "the put")
+      assert.is_true(edit_after(all, named).sync.ended < put.began)
       -- To the last byte: after every write, that is after the put before this rotation.
       local puts = find(all, { name = "mark", before = new })
       local cut = first(all, { name = "ftruncate", path = old.path, ok = true,
