@@ -4,6 +4,7 @@
  * Entries lie within the file, and written again they are the same bytes; so whole files that
  * are believed are just those that would be written.
  */
+#include "base/checksum.h"
 #include "format/hint.h"
 
 #include <stdlib.h>
@@ -37,7 +38,8 @@ static void try(bitcask_bytes file) {
   MUST(status == BITCASK_OK || status == BITCASK_CORRUPT || status == BITCASK_INCOMPATIBLE);
   if (status != BITCASK_OK) return;
   MUST(body.size == file.size - HINT_PREFIX_SIZE);
-  hint_encode_prefix(&header, &binding, body, again);
+  const struct hint_body told = {body.size, checksum64(body.data, body.size, header.salt)};
+  hint_encode_prefix(&header, &binding, &told, again);
   MUST(memcmp(again, file.data, sizeof again) == 0);
   check_entries(body);
 }
