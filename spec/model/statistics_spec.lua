@@ -2,7 +2,10 @@
 -- any history of writes, expiry, seals and merges of some segments, while the store is open,
 -- after a clean end, and after the death of the process.
 
+local lfs = require "lfs"
+
 local bitcask = require "bitcask"
+local eventually = require "spec.support.eventually"
 local format_reader = require "spec.support.format_reader"
 local random = require "spec.support.random"
 local scratch = require "spec.support.scratch"
@@ -11,14 +14,38 @@ local tools = require "spec.support.tools"
 local clock_is_there, missing = tools.module "spec.clock"
 local clock = clock_is_there and require "spec.clock"
 
--- The files of a store as they are now, but for hint files, which come in the background.
-local function copy(path)
-  local copied = scratch.directory()
+-- Their names and sizes, but for hint files, which come in the background.
+local function listing(path)
+  local lines = {}
   for _, name in ipairs(scratch.files(path)) do
+    local size = lfs.attributes(path .. "/" .. name, "size")
     if not name:find "%.hint" and not name:find "^RESERVE" then
-      scratch.write(copied .. "/" .. name, scratch.read(path .. "/" .. name))
+      lines[#lines + 1] = ("%s %s"):format(name, size)
     end
   end
+  return lines
+end
+
+-- False when one of the files has gone meanwhile.
+local function copy_files(path, copied, lines)
+  for _, line in ipairs(lines) do
+    local name = line:match "^%S+"
+    local file <close> = io.open(path .. "/" .. name, "rb")
+    if not file then return false end
+    scratch.write(copied .. "/" .. name, file:read "a")
+  end
+  return true
+end
+
+-- The files of a store as they are at one moment: full segments are sealed, and files that a merge
+-- has replaced removed, in the background.
+local function copy(path)
+  local copied, lines
+  eventually(function()
+    copied, lines = scratch.directory(), listing(path)
+    return copy_files(path, copied, lines) and
+      table.concat(lines, "\n") == table.concat(listing(path), "\n")
+  end, "a moment in which the files stay as they are")
   return copied
 end
 
