@@ -186,6 +186,7 @@ rules["leaves allocating to base/memory.c"] = {
 }
 
 local memory_headers = { ["sys/mman.h"] = true, ["sys/auxv.h"] = true }
+local thread_headers = set "sys/resource.h" -- priorities
 local disk_headers = set [[fcntl.h unistd.h dirent.h poll.h aio.h libgen.h ftw.h glob.h]]
 
 local file_calls = set "fopen freopen fdopen tmpfile rename remove popen system"
@@ -196,7 +197,8 @@ rules["leaves files to disk/posix.c and its parts"] = {
     if path:find "^csrc/disk/posix[%w_]*%.[ch]$" then return found end
     for name in includes(text) do
       local is_memory = path == "csrc/base/memory.c" and memory_headers[name]
-      if (disk_headers[name] or name:find "^sys/") and not is_memory then
+      local is_thread = path == "csrc/base/thread.c" and thread_headers[name]
+      if (disk_headers[name] or name:find "^sys/") and not is_memory and not is_thread then
         found[#found + 1] = "includes " .. name
       end
     end

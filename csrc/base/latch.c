@@ -10,18 +10,12 @@ void latch_lot_destroy(struct latch_lot *lot) {
   mutex_destroy(&lot->lock);
 }
 
-static void breathe(void) {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#endif
-}
-
 /* As long as it takes to go through a table, some ten microseconds: to sleep and to be woken takes
  * longer. */
 static bool is_soon_free(struct latch *latch) {
   enum { LOOKS = 400 };
   for (int i = 0; i < LOOKS; i++) {
-    breathe();
+    thread_breathe();
     unsigned state = atomic_load_explicit(&latch->state, memory_order_relaxed);
     if (state == LATCH_FREE &&
         atomic_compare_exchange_weak_explicit(&latch->state, &state, LATCH_HELD,

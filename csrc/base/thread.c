@@ -5,12 +5,28 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 void mutex_init(struct mutex *mutex) { pthread_mutex_init(&mutex->os, NULL); }
 void mutex_destroy(struct mutex *mutex) { pthread_mutex_destroy(&mutex->os); }
 void mutex_lock(struct mutex *mutex) UNCHECKED { pthread_mutex_lock(&mutex->os); }
 void mutex_unlock(struct mutex *mutex) UNCHECKED { pthread_mutex_unlock(&mutex->os); }
+
+bool mutex_try_lock(struct mutex *mutex) UNCHECKED {
+  return pthread_mutex_trylock(&mutex->os) == 0;
+}
+
+/* Between two tries there are several breaths: each try takes the lock's cache line away from
+ * who holds it. */
+void mutex_lock_soon(struct mutex *mutex) UNCHECKED {
+  enum { TRIES = 100, BREATHS = 4 };
+  for (int try = 0; try < TRIES; try++) {
+    if (mutex_try_lock(mutex)) return;
+    for (int i = 0; i < BREATHS; i++) thread_breathe();
+  }
+  mutex_lock(mutex);
+}
 
 void condition_init(struct condition *condition) {
   pthread_condattr_t attributes;
@@ -48,16 +64,26 @@ void condition_wait_seconds(struct condition *condition, struct mutex *mutex, do
 
 void condition_wake_all(struct condition *condition) { pthread_cond_broadcast(&condition->os); }
 
-enum bitcask_status thread_start(pthread_t *out, void *(*body)(void *), void *context) {
+enum bitcask_status thread_start(pthread_t *out, const char *name, void *(*body)(void *),
+                                 void *context) {
   /* The host's signal handlers are the host's business: none runs on our threads. */
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   int error = pthread_create(out, NULL, body, context);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (error == 0) pthread_setname_np(*out, name);
   if (error != 0)
     return status_fail(BITCASK_NOMEMORY, "cannot start a thread: %s", strerror(error));
   return BITCASK_OK;
+}
+
+void thread_be_patient(void) {
+  enum { STEPS = 10 }; /* a tenth of what one gets beside it */
+  struct sched_param none = {0};
+  if (sched_getscheduler(0) == SCHED_OTHER) sched_setscheduler(0, SCHED_BATCH, &none);
+  /* Of the calling thread alone, on Linux. */
+  setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + STEPS);
 }
 
 unsigned thread_processors(void) {

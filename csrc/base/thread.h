@@ -8,6 +8,7 @@
 #define BITCASK_BASE_THREAD_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "base/status.h"
 
@@ -19,6 +20,7 @@
 #define GUARDED_BY(lock)
 #define REQUIRES(...) THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
 #define ACQUIRES(...) THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define TRY_ACQUIRES(...) THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
 #define RELEASES(...) THREAD_ANNOTATION(release_capability(__VA_ARGS__))
 #define EXCLUDES(...) THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
 #define UNCHECKED THREAD_ANNOTATION(no_thread_safety_analysis)
@@ -31,6 +33,13 @@ void mutex_init(struct mutex *mutex);
 void mutex_destroy(struct mutex *mutex);
 void mutex_lock(struct mutex *mutex) ACQUIRES(*mutex);
 void mutex_unlock(struct mutex *mutex) RELEASES(*mutex);
+
+/* Lock it if nobody holds it. */
+bool mutex_try_lock(struct mutex *mutex) TRY_ACQUIRES(true, *mutex);
+
+/* The same as mutex_lock, for what is mostly held for less than it takes to sleep and to be
+ * woken: looks again for a moment first. */
+void mutex_lock_soon(struct mutex *mutex) ACQUIRES(*mutex);
 
 struct condition {
   pthread_cond_t os;
@@ -47,11 +56,25 @@ void condition_wait_seconds(struct condition *condition, struct mutex *mutex, do
     REQUIRES(*mutex);
 void condition_wake_all(struct condition *condition);
 
-/* Run `body(context)` on a thread of its own, all signals blocked there. */
-enum bitcask_status thread_start(pthread_t *out, void *(*body)(void *), void *context);
+/* Run `body(context)` on a thread of its own, all signals blocked there. `name`, of at most 15
+ * bytes, is what tools of the system show. */
+enum bitcask_status thread_start(pthread_t *out, const char *name, void *(*body)(void *),
+                                 void *context);
+
+/* What this thread does can wait: it takes no processor away from one that runs, and gets a small
+ * part of one that others want. Advice; it may be ignored. */
+void thread_be_patient(void);
 
 /* How many threads of this one's kind can run at once; at least 1. */
 unsigned thread_processors(void);
+
+/* Let the processor wait for some dozens of nanoseconds, between two looks at what another one is
+ * about to change. */
+static inline void thread_breathe(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
 
 /* Let others run for a moment. */
 void thread_pause(void);

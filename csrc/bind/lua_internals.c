@@ -221,7 +221,7 @@ static int latch_race_(lua_State *L) {
   unsigned count = (unsigned)check_u64(L, 1), started = 0;
   luaL_argcheck(L, count <= THREADS_MAX, 1, "too many threads");
   latch_lot_init(&race.lot);
-  while (started < count && thread_start(&threads[started], run_race, &race) == BITCASK_OK)
+  while (started < count && thread_start(&threads[started], "race", run_race, &race) == BITCASK_OK)
     started++;
   for (unsigned i = 0; i < started; i++) pthread_join(threads[i], NULL);
   latch_lot_destroy(&race.lot);

@@ -18,10 +18,10 @@ static bool has_room_to_spare(const struct engine *engine) {
 void engine_unref_later(struct engine *engine, struct segment *segment) {
   enum { LARGE = 4 << 20 };
   bool is_large = segment->facts.length >= LARGE;
-  if (!is_large || engine->worker == NULL || !has_room_to_spare(engine)) {
+  if (!is_large || engine->flusher == NULL || !has_room_to_spare(engine)) {
     segment_unref(segment);
     return;
   }
   if (!segment_leave(segment)) return;
-  if (!worker_add(engine->worker, close_now, segment)) segment_dispose(segment);
+  if (!worker_add(engine->flusher, close_now, segment)) segment_dispose(segment);
 }

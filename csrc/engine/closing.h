@@ -5,7 +5,7 @@
  * nobody has to wait: its name is removed at once, the rest is done in the background. Where the
  * disk is nearly full the space is wanted at once, and so it is all done at once.
  *
- * Threads: on the worker's, or where there is none in the call.
+ * Threads: on the flusher's, or where there is none in the call.
  */
 #ifndef BITCASK_ENGINE_CLOSING_H
 #define BITCASK_ENGINE_CLOSING_H

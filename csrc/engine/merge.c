@@ -403,7 +403,7 @@ enum bitcask_status bitcask_merge_start(struct bitcask_merge *merge) {
     atomic_store(&merge->is_threaded, false);
     return BITCASK_OK;
   }
-  enum bitcask_status status = thread_start(&merge->thread, run, merge);
+  enum bitcask_status status = thread_start(&merge->thread, "bitcask-merge", run, merge);
   if (status != BITCASK_OK) atomic_store(&merge->is_threaded, false);
   return status;
 }

@@ -35,10 +35,13 @@ static void flush_on_tick(void *owner, void *context) {
 static enum bitcask_status start_workers(struct engine *engine) {
   if (engine->is_readonly || engine->options.no_threads) return BITCASK_OK;
   double seconds = engine->options.sync == BITCASK_SYNC_INTERVAL ? engine->options.sync_seconds : 0;
-  TRY(worker_start(engine, flush_on_tick, seconds, &engine->flusher));
+  const struct worker_kind flusher = {"bitcask-flush", flush_on_tick, seconds, false};
+  const struct worker_kind helper = {.name = "bitcask-ahead"};
+  const struct worker_kind worker = {.name = "bitcask-later", .is_patient = true};
+  TRY(worker_start(engine, &flusher, &engine->flusher));
   if (engine->options.sync != BITCASK_SYNC_ALWAYS)
-    TRY(worker_start(engine, NULL, 0, &engine->helper));
-  return worker_start(engine, NULL, 0, &engine->worker);
+    TRY(worker_start(engine, &helper, &engine->helper));
+  return worker_start(engine, &worker, &engine->worker);
 }
 
 /* What they are about to do is done. */

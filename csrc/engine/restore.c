@@ -258,7 +258,7 @@ static bool settle_all(struct restore *restore) {
                    keydir_count(engine->keydir) >= SHARED_KEYS_MIN;
   struct sweeper mine = {.restore = restore, .step = is_shared ? THREADS : 1}, other = mine;
   other.first = 1;
-  if (is_shared && thread_start(&other.thread, settle_some, &other) != BITCASK_OK) {
+  if (is_shared && thread_start(&other.thread, "bitcask-open", settle_some, &other) != BITCASK_OK) {
     is_shared = false;
     mine.step = 1;
   }

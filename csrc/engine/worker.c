@@ -10,8 +10,7 @@ struct job {
 
 struct worker {
   void *owner;
-  worker_function tick;
-  double tick_seconds;
+  struct worker_kind kind;
   double next_tick; /* by the clock of thread_seconds */
   pthread_t thread;
   struct mutex lock;
@@ -23,9 +22,9 @@ struct worker {
 
 static void wait_for_work(struct worker *worker) REQUIRES(worker->lock) {
   double left = worker->next_tick - thread_seconds();
-  if (worker->tick_seconds > 0 && left > 0)
+  if (worker->kind.tick_seconds > 0 && left > 0)
     condition_wait_seconds(&worker->changed, &worker->lock, left);
-  else if (worker->tick_seconds <= 0)
+  else if (worker->kind.tick_seconds <= 0)
     condition_wait(&worker->changed, &worker->lock);
 }
 
@@ -40,17 +39,18 @@ static struct job *take_job(struct worker *worker) REQUIRES(worker->lock) {
 /* A tick comes when its time has come, however many jobs wait; but where ticks take longer than
  * the time between them, a job comes between two. */
 static bool is_tick_due(const struct worker *worker) {
-  return worker->tick_seconds > 0 && thread_seconds() >= worker->next_tick;
+  return worker->kind.tick_seconds > 0 && thread_seconds() >= worker->next_tick;
 }
 
 static void run_tick(struct worker *worker) {
-  worker->next_tick = thread_seconds() + worker->tick_seconds;
-  worker->tick(worker->owner, NULL);
+  worker->next_tick = thread_seconds() + worker->kind.tick_seconds;
+  worker->kind.tick(worker->owner, NULL);
 }
 
 static void *run(void *context) {
   struct worker *worker = context;
   bool has_ticked = false;
+  if (worker->kind.is_patient) thread_be_patient();
   mutex_lock(&worker->lock);
   for (;;) {
     bool is_due = is_tick_due(worker) && !(has_ticked && worker->first != NULL);
@@ -73,18 +73,17 @@ static void *run(void *context) {
   return NULL;
 }
 
-enum bitcask_status worker_start(void *owner, worker_function tick, double tick_seconds,
+enum bitcask_status worker_start(void *owner, const struct worker_kind *kind,
                                  struct worker **out) {
   struct worker *worker = memory_zeroed(1, sizeof *worker);
   if (worker == NULL) return BITCASK_NOMEMORY;
   worker->owner = owner;
-  worker->tick = tick;
-  worker->tick_seconds = tick_seconds;
-  worker->next_tick = thread_seconds() + tick_seconds;
+  worker->kind = *kind;
+  worker->next_tick = thread_seconds() + kind->tick_seconds;
   worker->last = &worker->first;
   mutex_init(&worker->lock);
   condition_init(&worker->changed);
-  enum bitcask_status status = thread_start(&worker->thread, run, worker);
+  enum bitcask_status status = thread_start(&worker->thread, kind->name, run, worker);
   if (status != BITCASK_OK) {
     memory_free(worker);
     return status;
@@ -105,11 +104,23 @@ bool worker_add(struct worker *worker, worker_function function, void *context) 
   return true;
 }
 
+/* Who waits for a patient one helps: its thread may be without a processor for long. */
+static void help(struct worker *worker) REQUIRES(worker->lock) {
+  struct job *job;
+  while (worker->kind.is_patient && (job = take_job(worker)) != NULL) {
+    mutex_unlock(&worker->lock);
+    job->run(worker->owner, job->context);
+    memory_free(job);
+    mutex_lock(&worker->lock);
+  }
+}
+
 void worker_stop(struct worker *worker) {
   if (worker == NULL) return;
   mutex_lock(&worker->lock);
   worker->is_stopping = true;
   condition_wake_all(&worker->changed);
+  help(worker);
   mutex_unlock(&worker->lock);
   pthread_join(worker->thread, NULL);
   mutex_destroy(&worker->lock);

@@ -292,6 +292,22 @@ static enum bitcask_status check_one(struct engine *engine, const struct write_r
   return BITCASK_OK;
 }
 
+/* While another one writes: have ready what is going to be looked at. */
+static void fetch(struct engine *engine, uint64_t hash) {
+  struct keydir_matches matches;
+  guard_token token = guard_enter(&engine->guard);
+  keydir_find(engine->keydir, hash, 0, &matches);
+  engine_prefetch(engine, &matches);
+  guard_leave(token);
+}
+
+static void lock_to_write(struct engine *engine, uint64_t hash)
+    ACQUIRES(engine->write_lock) UNCHECKED {
+  if (mutex_try_lock(&engine->write_lock)) return;
+  fetch(engine, hash);
+  mutex_lock_soon(&engine->write_lock);
+}
+
 enum bitcask_status engine_write(struct engine *engine, const struct write_request *request,
                                  uint64_t *version) {
   struct write write;
@@ -302,7 +318,7 @@ enum bitcask_status engine_write(struct engine *engine, const struct write_reque
                         .has_only_deletes = true, .found = &found};
   TRY(engine_check_writable(engine));
   TRY(prepare(engine, request, &write));
-  mutex_lock(&engine->write_lock);
+  lock_to_write(engine, write.pending.hash);
   enum bitcask_status status = check_one(engine, request, &group, &write);
   if (status == BITCASK_OK) {
     count_in_group(&group, &write);
