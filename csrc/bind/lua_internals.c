@@ -1295,7 +1295,7 @@ static int keydir_remove_(lua_State *L) {
   return 1;
 }
 
-static void add_visited(void *context, uint64_t hash, struct keydir_entry *entry) {
+static void add_visited(void *context, uint64_t hash, const struct keydir_entry *entry) {
   lua_State *L = context;
   push_entry(L, entry);
   lua_result_set_integer(L, "hash", hash);
@@ -1305,7 +1305,7 @@ static void add_visited(void *context, uint64_t hash, struct keydir_entry *entry
 /* (shard) -> list of {hash, at, size} */
 static int keydir_visit(lua_State *L) {
   lua_newtable(L);
-  keydir_visit_shard(check_keydir(L), (unsigned)check_u64(L, 2), add_visited, L);
+  keydir_read_shard(check_keydir(L), (unsigned)check_u64(L, 2), add_visited, L);
   return 1;
 }
 

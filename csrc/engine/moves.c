@@ -21,14 +21,14 @@ static struct moves_range *range_of(const struct walk *walk, place at, size_t *n
   return &walk->moves->ranges[*number];
 }
 
-static void count_move(void *context, uint64_t hash, struct keydir_entry *entry) {
+static void count_move(void *context, uint64_t hash, const struct keydir_entry *entry) {
   size_t number;
   struct moves_range *range = range_of(context, entry->at, &number);
   (void)hash;
   if (range != NULL) range->end++;
 }
 
-static void put_move(void *context, uint64_t hash, struct keydir_entry *entry) {
+static void put_move(void *context, uint64_t hash, const struct keydir_entry *entry) {
   struct walk *walk = context;
   size_t number;
   struct moves_range *range = range_of(walk, entry->at, &number);
@@ -45,9 +45,9 @@ static void put_move(void *context, uint64_t hash, struct keydir_entry *entry) {
 }
 
 static enum bitcask_status walk_keydir(struct walk *walk, struct keydir *keydir,
-                                       void (*each)(void *, uint64_t, struct keydir_entry *)) {
+                                       keydir_reader each) {
   for (unsigned shard = 0; shard < KEYDIR_SHARDS; shard++)
-    TRY(keydir_visit_shard(keydir, shard, each, walk));
+    TRY(keydir_read_shard(keydir, shard, each, walk));
   return BITCASK_OK;
 }
 

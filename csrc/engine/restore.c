@@ -276,7 +276,7 @@ struct expiring {
 };
 
 /* One that cannot be read stays, and answers that it is damaged. */
-static void await(void *context, uint64_t hash, struct keydir_entry *entry) {
+static void await(void *context, uint64_t hash, const struct keydir_entry *entry) {
   struct expiring *expiring = context;
   struct located located;
   if (!(entry->at & PLACE_EXPIRES) || expiring->status != BITCASK_OK) return;
@@ -293,7 +293,7 @@ static bool find_expiring(struct restore *restore) {
   struct engine *engine = restore->engine;
   struct expiring expiring = {.engine = engine};
   for (unsigned shard = 0; shard < KEYDIR_SHARDS && expiring.status == BITCASK_OK; shard++) {
-    enum bitcask_status status = keydir_visit_shard(engine->keydir, shard, await, &expiring);
+    enum bitcask_status status = keydir_read_shard(engine->keydir, shard, await, &expiring);
     if (status != BITCASK_OK) expiring.status = status;
   }
   bitcask_buffer_release(&expiring.scratch);

@@ -128,14 +128,19 @@ enum bitcask_status keydir_copy_table(struct keydir *keydir, unsigned number,
                                       struct bitcask_buffer *slots,
                                       struct keydir_table *out) UNCHECKED {
   struct shard *shard = &keydir->shards[number];
-  slots->size = 0;
-  TRY(lock_awake(keydir, shard));
-  enum bitcask_status status =
-      buffer_append(slots, bytes_of(shard->table.slots, keydir_table_bytes(&shard->table)));
-  *out = shard->table;
-  out->slots = slots->data;
-  latch_unlock(&shard->lock, &keydir->lot);
-  return status;
+  for (;;) {
+    TRY(lock_awake(keydir, shard));
+    size_t size = keydir_table_bytes(&shard->table);
+    bool has_room = size <= slots->capacity;
+    slots->size = 0;
+    if (has_room) buffer_append(slots, bytes_of(shard->table.slots, size));
+    *out = shard->table;
+    out->slots = slots->data;
+    latch_unlock(&shard->lock, &keydir->lot);
+    if (has_room) return BITCASK_OK;
+    TRY(buffer_reserve(slots, size));
+    memset(slots->data, 0, slots->capacity); /* touched before the lock is held again */
+  }
 }
 
 void keydir_take_table(struct keydir *keydir, unsigned number, struct keydir_table *out) {
@@ -386,6 +391,64 @@ enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned number, ui
   if (status == BITCASK_OK) copy_places(shard, places);
   if (status == BITCASK_OK) status = copy_olds(shard, version, olds);
   latch_unlock(&shard->lock, &keydir->lot);
+  return status;
+}
+
+/* Entries copied out of a table: whole runs of one hash, so that the next piece begins behind. */
+struct piece {
+  struct bitcask_buffer entries;
+  uint32_t next; /* hash of the first that is to be taken */
+  bool is_last;
+};
+
+/* Room for twice as many as before, touched once. */
+static enum bitcask_status grow_piece(struct piece *piece) {
+  enum { FIRST_SIZE = 256 * sizeof(struct keydir_entry) };
+  size_t size = piece->entries.capacity == 0 ? FIRST_SIZE : 2 * piece->entries.capacity;
+  piece->entries.size = 0;
+  TRY(buffer_reserve(&piece->entries, size));
+  memset(piece->entries.data, 0, piece->entries.capacity);
+  return BITCASK_OK;
+}
+
+/* False: there is not even room for the first run. */
+static bool take_piece(const struct keydir_table *table, struct piece *piece) {
+  struct keydir_entry *taken = piece->entries.data;
+  size_t count = 0, whole = 0, room = piece->entries.capacity / sizeof *taken;
+  uint32_t at = keydir_table_seek(table, piece->next), end = keydir_table_end(table);
+  for (; at < end && count < room; at++) {
+    if (table->slots[at].at == 0) continue;
+    if (count > 0 && table->slots[at].hash != taken[count - 1].hash) whole = count;
+    taken[count++] = table->slots[at];
+  }
+  if (at == end) whole = count;
+  piece->entries.size = whole * sizeof *taken;
+  piece->is_last = at == end || (whole > 0 && taken[whole - 1].hash == UINT32_MAX);
+  if (!piece->is_last && whole > 0) piece->next = taken[whole - 1].hash + 1;
+  return whole > 0 || piece->is_last;
+}
+
+static enum bitcask_status read_pieces(struct keydir *keydir, unsigned number, struct piece *piece,
+                                       keydir_reader each, void *context) UNCHECKED {
+  struct shard *shard = &keydir->shards[number];
+  while (!piece->is_last) {
+    TRY(lock_awake(keydir, shard));
+    bool has_room = take_piece(&shard->table, piece);
+    latch_unlock(&shard->lock, &keydir->lot);
+    if (!has_room) TRY(grow_piece(piece));
+    const struct keydir_entry *entries = piece->entries.data;
+    for (size_t i = 0; i < piece->entries.size / sizeof *entries; i++)
+      each(context, keydir_hash_of(number, entries[i].hash), &entries[i]);
+  }
+  return BITCASK_OK;
+}
+
+enum bitcask_status keydir_read_shard(struct keydir *keydir, unsigned number, keydir_reader each,
+                                      void *context) {
+  struct piece piece = {0};
+  enum bitcask_status status = grow_piece(&piece);
+  if (status == BITCASK_OK) status = read_pieces(keydir, number, &piece, each, context);
+  bitcask_buffer_release(&piece.entries);
   return status;
 }
 

@@ -133,7 +133,14 @@ bool keydir_remove(struct keydir *keydir, uint64_t hash, place from,
 enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned shard, uint64_t version,
                                       struct bitcask_buffer *places, struct bitcask_buffer *olds);
 
-/* Call `each` for every entry of a shard, its lock held. Fails only where the shard cannot be
+/* Call `each` for copies of the entries of a shard, taken some at a time: those that were not there
+ * all the while may be left out. The lock is not held then, nor is memory touched for the first
+ * time while it is: whoever writes would wait for this thread's processor, or the system. */
+typedef void (*keydir_reader)(void *context, uint64_t hash, const struct keydir_entry *entry);
+enum bitcask_status keydir_read_shard(struct keydir *keydir, unsigned shard, keydir_reader each,
+                                      void *context);
+
+/* Call `each` for every entry of a shard itself, its lock held. Fails only where the shard cannot be
  * woken: then none was visited, though there are some. */
 enum bitcask_status keydir_visit_shard(
     struct keydir *keydir, unsigned shard,
