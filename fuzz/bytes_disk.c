@@ -52,6 +52,10 @@ static void file_will_read(struct disk_file *file, uint64_t offset, uint64_t siz
   (void)file, (void)offset, (void)size;
 }
 
+static void file_have_at_hand(struct disk_file *file, uint64_t offset, uint64_t size) {
+  (void)file, (void)offset, (void)size;
+}
+
 static void file_close(struct disk_file *file) {
   ((struct bytes_file *)file)->disk->open_files--;
   memory_free(file);
@@ -66,6 +70,7 @@ static const struct disk_file_ops file_ops = {
     .freeze = file_freeze,
     .forget = file_forget,
     .will_read = file_will_read,
+    .have_at_hand = file_have_at_hand,
     .close = file_close,
 };
 

@@ -216,6 +216,12 @@ static void file_will_read(struct disk_file *base, uint64_t offset, uint64_t siz
   if (end > from) madvise((uint8_t *)(uintptr_t)base->map + from, end - from, MADV_WILLNEED);
 }
 
+static void file_have_at_hand(struct disk_file *base, uint64_t offset, uint64_t size) {
+  if (base->map == NULL) return;
+  uint64_t from = offset & ~(uint64_t)4095;
+  madvise((uint8_t *)(uintptr_t)base->map + from, offset + size - from, MADV_POPULATE_READ);
+}
+
 static void file_close(struct disk_file *base) {
   struct posix_file *file = (struct posix_file *)base;
   posix_space_release(&file->space);
@@ -233,6 +239,7 @@ static const struct disk_file_ops file_ops = {
     .freeze = file_freeze,
     .forget = file_forget,
     .will_read = file_will_read,
+    .have_at_hand = file_have_at_hand,
     .close = file_close,
 };
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
 
@@ -16,7 +17,7 @@ enum {
   SELDOM_SIZE = 256 << 10,     /* more than this between two flushes: they come seldom */
   ALLOCATE_SIZE_MIN = 64 << 10, /* space is allocated ahead in steps from here */
   ALLOCATE_SIZE_MAX = 8 << 20,  /* doubling up to here */
-  UNMAP_SIZE = 4 << 20
+  ADVICE_SIZE = 4 << 20
 };
 
 static uint64_t page_floor(uint64_t offset) { return offset & ~(uint64_t)(PAGE_SIZE_MIN - 1); }
@@ -190,22 +191,31 @@ void posix_space_make_ready(struct posix_space *space, uint64_t end) {
 
 /* ---- Flushing, and the end ---- */
 
-/* Let go of the pages that were written through the mapping: they stay in the cache, and whoever
- * reads them takes them back, for reading. Else the flush takes the right to write from each of
- * them, one by one, and interrupts every other thread for each; from those behind the end, too,
- * that stand in one piece of the cache with it. */
-static void unmap_written(struct posix_space *space, uint64_t size) {
+/* Map anew, for reading, the pages that were written through the mapping; they are in the cache.
+ * Else the flush takes the right to write from each of them, one by one, and interrupts every
+ * other thread for each; from those behind the end, too, that stand in one piece of the cache with
+ * it. And who reads them next need not wait until they are found again. In pieces: whoever maps or
+ * unmaps something else meanwhile waits for one of them. */
+static void map_anew(struct posix_space *space, uint64_t begin, uint64_t end, uint64_t size) {
+  for (uint64_t at = begin, next; at < end; at = next) {
+    next = end - at < ADVICE_SIZE ? end : at + ADVICE_SIZE;
+    madvise(space->map + at, next - at, MADV_DONTNEED);
+    uint64_t written = next < page_floor(size) ? next : page_floor(size);
+    if (written > at) madvise(space->map + at, written - at, MADV_POPULATE_READ);
+  }
+}
+
+static void end_writing(struct posix_space *space, uint64_t size) {
   uint64_t begin = atomic_load_explicit(&space->unmapped, memory_order_relaxed);
   uint64_t end = (size + POPULATE_SIZE - 1) & ~(uint64_t)(POPULATE_SIZE - 1);
   if (end > space->map_size) end = space->map_size;
   if (space->map == NULL || end < begin + SELDOM_SIZE) return;
-  for (uint64_t at = begin; at < end; at += UNMAP_SIZE)
-    madvise(space->map + at, end - at < UNMAP_SIZE ? end - at : UNMAP_SIZE, MADV_DONTNEED);
+  map_anew(space, begin, end, size);
   atomic_store_explicit(&space->unmapped, page_floor(size), memory_order_relaxed);
 }
 
 int posix_space_flush(struct posix_space *space, uint64_t size) {
-  unmap_written(space, size);
+  end_writing(space, size);
   atomic_store_explicit(&space->flushed, size, memory_order_relaxed);
   bool is_ahead = space->capacity > 0 && space->map != NULL && size > 0;
   return is_ahead ? msync(space->map, (size_t)size, MS_SYNC) : fdatasync(space->fd);

@@ -155,6 +155,12 @@ static void file_will_read(struct disk_file *base, uint64_t offset, uint64_t siz
   (void)size;
 }
 
+static void file_have_at_hand(struct disk_file *base, uint64_t offset, uint64_t size) {
+  (void)base;
+  (void)offset;
+  (void)size;
+}
+
 static void file_close(struct disk_file *base) {
   struct sim_file *file = (struct sim_file *)base;
   struct sim *sim = file->sim;
@@ -176,6 +182,7 @@ static const struct disk_file_ops file_ops = {
     .freeze = file_freeze,
     .forget = file_forget,
     .will_read = file_will_read,
+    .have_at_hand = file_have_at_hand,
     .close = file_close,
 };
 

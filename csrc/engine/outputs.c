@@ -20,6 +20,7 @@ static enum bitcask_status write_out(struct outputs *outputs) {
   uint64_t before = disk_file_size(file);
   TRY(segment_append_encoded(current(outputs), records));
   outputs->buffer.size = 0;
+  file->ops->have_at_hand(file, before, disk_file_size(file) - before);
   if (before / START_SIZE != disk_file_size(file) / START_SIZE) file->ops->start_sync(file);
   return BITCASK_OK;
 }
