@@ -112,13 +112,6 @@ void bitcask_batch_clear(struct bitcask_batch *batch) {
   batch->bytes.size = batch->writes.size = batch->expected.size = 0;
 }
 
-void batch_tally(const struct bitcask_batch *batch, uint64_t *puts, uint64_t *deletes) {
-  const struct batched *writes = batch->writes.data;
-  *puts = *deletes = 0;
-  for (size_t i = 0; i < write_count(batch); i++)
-    ++*(writes[i].request.is_delete ? deletes : puts);
-}
-
 static bitcask_bytes bytes_at(const struct bitcask_batch *batch, size_t offset, size_t size) {
   if (size == 0) return bytes_of(NULL, 0); /* where all are empty there is no memory either */
   return bytes_of((const uint8_t *)batch->bytes.data + offset, size);

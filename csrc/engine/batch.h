@@ -13,9 +13,6 @@ struct bitcask_batch;
 enum bitcask_status batch_commit(struct engine *engine, const struct bitcask_batch *batch,
                                  uint64_t *version);
 
-/* How many puts and deletes it holds. */
-void batch_tally(const struct bitcask_batch *batch, uint64_t *puts, uint64_t *deletes);
-
 /* Are key and value within the limits? Else TOOLARGE. */
 enum bitcask_status batch_check_sizes(bitcask_bytes key, bitcask_bytes value);
 

@@ -121,12 +121,6 @@ enum bitcask_status bitcask_refresh(struct bitcask *db) {
   return BITCASK_OK;
 }
 
-static void count_writes(struct engine *engine, uint64_t puts, uint64_t deletes) {
-  if (puts > 0) atomic_fetch_add_explicit(&engine->counters.puts, puts, memory_order_relaxed);
-  if (deletes > 0)
-    atomic_fetch_add_explicit(&engine->counters.deletes, deletes, memory_order_relaxed);
-}
-
 enum bitcask_status bitcask_put_with(struct bitcask *db, bitcask_bytes key, bitcask_bytes value,
                                      const struct bitcask_write_options *options,
                                      uint64_t *version) {
@@ -134,9 +128,7 @@ enum bitcask_status bitcask_put_with(struct bitcask *db, bitcask_bytes key, bitc
   TRY(enter_to_write(db, &engine));
   TRY(batch_check_sizes(key, value));
   struct write_request request = batch_request(key, value, false, options);
-  TRY(engine_write(engine, &request, version));
-  count_writes(engine, 1, 0);
-  return BITCASK_OK;
+  return engine_write(engine, &request, version);
 }
 
 enum bitcask_status bitcask_put(struct bitcask *db, bitcask_bytes key, bitcask_bytes value,
@@ -151,9 +143,7 @@ enum bitcask_status bitcask_delete_with(struct bitcask *db, bitcask_bytes key,
   TRY(enter_to_write(db, &engine));
   if (key.size > BITCASK_KEY_SIZE_MAX) return BITCASK_ABSENT;
   struct write_request request = batch_request(key, bytes_of(NULL, 0), true, options);
-  TRY(engine_write(engine, &request, version));
-  count_writes(engine, 0, 1);
-  return BITCASK_OK;
+  return engine_write(engine, &request, version);
 }
 
 enum bitcask_status bitcask_delete(struct bitcask *db, bitcask_bytes key, uint64_t *version) {
@@ -163,12 +153,8 @@ enum bitcask_status bitcask_delete(struct bitcask *db, bitcask_bytes key, uint64
 enum bitcask_status bitcask_batch_commit(struct bitcask *db, struct bitcask_batch *batch,
                                          uint64_t *version) {
   struct engine *engine = NULL;
-  uint64_t puts = 0, deletes = 0;
   TRY(enter_to_write(db, &engine));
-  TRY(batch_commit(engine, batch, version));
-  batch_tally(batch, &puts, &deletes);
-  count_writes(engine, puts, deletes);
-  return BITCASK_OK;
+  return batch_commit(engine, batch, version);
 }
 
 enum bitcask_status bitcask_snapshot_open(struct bitcask *db, struct bitcask_snapshot **out) {

@@ -22,6 +22,7 @@
 #ifndef BITCASK_ENGINE_ENGINE_H
 #define BITCASK_ENGINE_ENGINE_H
 
+#include <stdalign.h>
 #include <stdatomic.h>
 
 #include "base/thread.h"
@@ -62,7 +63,7 @@ struct pending_write {
 };
 
 struct engine_counters {
-  atomic_uint_least64_t gets, puts, deletes, merges, syncs, bytes_written, merge_bytes_read,
+  atomic_uint_least64_t puts, bytes_written, deletes, merges, syncs, merge_bytes_read,
       merge_bytes_written, corruptions, failures;
 };
 
@@ -73,6 +74,7 @@ struct engine {
   struct bitcask_options options;
   struct hash hash;
   struct keydir *keydir;
+  _Atomic(struct segment *) *slots; /* PLACE_SLOT_MAX + 1 of them; slot 0 stays empty */
   struct worker *worker; /* NULL: background work is done in the calls that cause it */
   struct worker *flusher; /* for flushing and settling, which may not wait behind other
                              work; NULL too then */
@@ -86,7 +88,6 @@ struct engine {
   struct expiry expiry;
   atomic_bool has_reserve[RESERVE_KINDS];
   atomic_bool is_short_of_space; /* the reserve had to be given up, or could not be made */
-  struct engine_counters counters;
   struct mutex checkpoint_lock;
   /* Bytes written, and merges done, when the newest checkpoint was begun; what was loaded
    * beside one at open counts as written since. */
@@ -94,34 +95,36 @@ struct engine {
   atomic_uint_least64_t checkpoint_merges;
   atomic_uint_least64_t checkpoint_look; /* bytes written at which one may be due */
   atomic_bool is_checkpoint_queued; /* for the worker */
-  _Atomic(struct segment *) *slots; /* PLACE_SLOT_MAX + 1 of them; slot 0 stays empty */
 
-  struct mutex write_lock;
+  /* What every write changes, away from what readers look at and close together: the cache lines
+   * that go from one writing processor to the next. */
+  alignas(64) struct mutex write_lock;
   struct segment *active GUARDED_BY(write_lock and active_lock); /* changed under both */
+  atomic_uint_least64_t last_version;    /* the newest given out */
+  uint64_t published_version GUARDED_BY(write_lock);
+  atomic_uint_least64_t appended_ticket; /* of the newest append */
+  struct engine_counters counters;
+  uint64_t died_bytes GUARDED_BY(write_lock); /* since the policy was last worth asking */
+  uint64_t consult_length GUARDED_BY(write_lock); /* the active segment's, when it is so again */
+  struct pending_write *pending_first GUARDED_BY(write_lock);
+  struct pending_write **pending_last GUARDED_BY(write_lock);
+  unsigned pending_count GUARDED_BY(write_lock);
   bool is_active_closed GUARDED_BY(write_lock); /* the manifest says: closed cleanly */
   struct segment *prepared GUARDED_BY(write_lock); /* to be the next active one; NULL: none yet */
   bool is_prepare_asked GUARDED_BY(write_lock);
   atomic_bool is_ahead_queued; /* for the helper */
   bool has_prepare_failed GUARDED_BY(write_lock); /* it is asked for again for the next segment */
-  atomic_uint_least64_t last_version;  /* the newest given out */
-  uint64_t published_version GUARDED_BY(write_lock);
-  struct pending_write *pending_first GUARDED_BY(write_lock);
-  struct pending_write **pending_last GUARDED_BY(write_lock);
-  unsigned pending_count GUARDED_BY(write_lock);
   uint64_t *snapshots GUARDED_BY(write_lock); /* versions of the open ones, rising */
   size_t snapshot_count GUARDED_BY(write_lock);
   size_t snapshot_capacity GUARDED_BY(write_lock);
   uint64_t releases GUARDED_BY(write_lock); /* of snapshots, since old entries were pruned */
   uint64_t last_interval_sync_us GUARDED_BY(write_lock);
-  uint64_t died_bytes GUARDED_BY(write_lock); /* since the policy was last worth asking */
-  uint64_t consult_length GUARDED_BY(write_lock); /* the active segment's, when it is so again */
   atomic_uint_least64_t seal_size; /* the active segment is sealed at; at most segment_size */
 
   struct mutex settle_lock;
 
   struct mutex flush_lock;
   atomic_bool is_flush_queued; /* for the flusher */
-  atomic_uint_least64_t appended_ticket; /* of the newest append */
   atomic_uint_least64_t durable_ticket;  /* every append up to it is flushed */
 
   struct mutex commit_lock;

@@ -92,6 +92,7 @@ void publish_now(struct engine *engine, const struct pending_write *write,
     break;
   }
   bitcask_buffer_release(&scratch);
+  engine_add(write->is_tombstone ? &engine->counters.deletes : &engine->counters.puts, 1);
   if (write->expires > 0) expiry_add(&engine->expiry, write->expires, write->hash);
   if (write->version > engine->published_version) engine->published_version = write->version;
 }

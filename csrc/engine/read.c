@@ -5,13 +5,6 @@
 #include "engine/publish.h"
 #include "engine/snapshot.h"
 
-/* The hash first, and only then the guard: a caller's own hash function may merge the very
- * store, which waits for every guard to be left. */
-static enum bitcask_status hash_to_read(struct engine *engine, bitcask_bytes key, uint64_t *out) {
-  atomic_fetch_add_explicit(&engine->counters.gets, 1, memory_order_relaxed);
-  return hash_of(&engine->hash, key, out);
-}
-
 enum { LARGE_SIZE = 8 << 10 }; /* values from here on take several reads, if they are cold */
 
 static enum bitcask_status copy_value(struct engine *engine, const struct located *located,
@@ -33,14 +26,16 @@ static void report_damage(struct engine *engine, const struct located *located) 
 typedef enum bitcask_status (*read_function)(struct engine *engine, const struct located *located,
                                              void *out);
 
-/* Find the newest record of the key, or the newest at a version, and have it read. */
+/* Find the newest record of the key, or the newest at a version, and have it read. The hash
+ * first, and only then the guard: a caller's own hash function may merge the very store, which
+ * waits for every guard to be left. */
 static enum bitcask_status read_key(struct engine *engine, const uint64_t *at, bitcask_bytes key,
                                     read_function read, void *out) {
   struct bitcask_buffer scratch = {0}; /* for files without a mapping; else it stays empty */
   struct located located;
   struct segment *pinned = NULL;
   uint64_t hash = 0;
-  TRY(hash_to_read(engine, key, &hash));
+  TRY(hash_of(&engine->hash, key, &hash));
   keydir_prefetch(engine->keydir, hash);
   guard_token token = guard_enter(&engine->guard);
   enum bitcask_status status =
@@ -48,7 +43,7 @@ static enum bitcask_status read_key(struct engine *engine, const uint64_t *at, b
                  : snapshot_locate(engine, *at, key, hash, &scratch, &located, &pinned);
   if (status == BITCASK_OK) status = read(engine, &located, out);
   if (status == BITCASK_CORRUPT) report_damage(engine, &located);
-  guard_leave(token);
+  guard_leave_counted(token);
   segment_unref(pinned);
   bitcask_buffer_release(&scratch);
   /* What somebody was told has expired stays gone, even if the clock steps back. */
@@ -126,7 +121,7 @@ static enum bitcask_status order_by_place(struct engine *engine, const bitcask_b
                                           size_t count, struct wanted *wanted) {
   for (size_t i = 0; i < count; i++) {
     wanted[i] = (struct wanted){.index = i};
-    TRY(hash_to_read(engine, keys[i], &wanted[i].hash));
+    TRY(hash_of(&engine->hash, keys[i], &wanted[i].hash));
   }
   for (size_t i = 0; i < count; i++) {
     struct keydir_matches matches;
@@ -161,7 +156,7 @@ static enum bitcask_status read_one(struct engine *engine, bitcask_bytes key, ui
     out->version = located.record.version;
   }
   if (status == BITCASK_CORRUPT) report_damage(engine, &located);
-  guard_leave(token);
+  guard_leave_counted(token);
   if (status == BITCASK_ABSENT) engine_expire(engine);
   out->status = status;
   return status == BITCASK_NOMEMORY || status == BITCASK_INVALID ? status : BITCASK_OK;

@@ -52,7 +52,7 @@ enum bitcask_status stats_segments(struct engine *engine, struct bitcask_segment
 
 static void add_counters(struct engine *engine, struct bitcask_stats *out) {
   struct engine_counters *counters = &engine->counters;
-  out->gets = atomic_load(&counters->gets);
+  out->gets = guard_count(&engine->guard);
   out->puts = atomic_load(&counters->puts);
   out->deletes = atomic_load(&counters->deletes);
   out->merges = atomic_load(&counters->merges);

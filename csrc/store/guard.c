@@ -2,10 +2,20 @@
 
 #include "base/thread.h"
 
-static unsigned readers_in(struct guard *guard, unsigned set) {
-  unsigned sum = 0;
+static uint64_t readers_in(struct guard *guard, unsigned set) {
+  uint64_t sum = 0;
   for (int i = 0; i < GUARD_STRIPES; i++)
-    sum += atomic_load_explicit(&guard->stripes[i].readers[set], memory_order_seq_cst);
+    sum += atomic_load_explicit(&guard->stripes[i].words[set], memory_order_seq_cst) &
+           GUARD_READERS;
+  return sum;
+}
+
+uint64_t guard_count(const struct guard *guard) {
+  uint64_t sum = 0;
+  for (int i = 0; i < GUARD_STRIPES; i++)
+    for (int set = 0; set < 2; set++)
+      sum += atomic_load_explicit(&guard->stripes[i].words[set], memory_order_relaxed) /
+             (GUARD_READERS + 1);
   return sum;
 }
 

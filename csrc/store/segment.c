@@ -6,10 +6,9 @@
 #include "format/filename.h"
 
 static struct segment *segment_new(struct disk_directory *directory, uint64_t capacity) {
-  struct segment *segment = memory_zeroed(1, sizeof *segment);
+  struct segment *segment = memory_aligned(alignof(struct segment), sizeof *segment);
   if (segment == NULL) return NULL;
-  segment->directory = directory;
-  segment->capacity = capacity;
+  *segment = (struct segment){.directory = directory, .capacity = capacity};
   atomic_init(&segment->references, 1);
   return segment;
 }

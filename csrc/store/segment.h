@@ -16,6 +16,7 @@
 #ifndef BITCASK_STORE_SEGMENT_H
 #define BITCASK_STORE_SEGMENT_H
 
+#include <stdalign.h>
 #include <stdatomic.h>
 
 #include "disk/disk.h"
@@ -33,21 +34,21 @@ struct segment {
   uint64_t capacity; /* bytes that the file may grow to, while it is active */
   uint32_t slot;     /* where the engine keeps it; part of every place in the keydir */
 
-  /* the writer's while it is active, fixed once sealed */
-  struct segment_facts facts;
+  /* the writer's while it is active, fixed once sealed; apart from what readers look at */
+  alignas(64) struct segment_facts facts;
   uint64_t ahead_length; /* at this one, more of it is to be made ready */
   bool lacks_hint; /* found while opening: its hint file is to be written */
 
   bool is_input; /* of the merge under way; guarded by the engine's set_lock */
 
   /* atomic */
-  atomic_bool is_sealed; /* no more is written to it */
-  atomic_uint_least64_t synced_length; /* bytes known to be durable */
-  atomic_uint_least64_t live_bytes;
+  alignas(64) atomic_uint_least64_t live_bytes;
   atomic_uint_least64_t live_records;
   atomic_uint_least64_t kept_tombstone_bytes; /* tombstones that a merge found to be needed */
   atomic_uint_least64_t expired_bytes; /* of records that were found to have expired */
   atomic_uint_least64_t last_expired_ms; /* when the last of those did; 0: none has */
+  atomic_uint_least64_t synced_length; /* bytes known to be durable */
+  atomic_bool is_sealed; /* no more is written to it */
   atomic_uint references;
   atomic_bool is_obsolete; /* no longer in the manifest */
   atomic_bool is_damaged;  /* a merge met damage in it */
