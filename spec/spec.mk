@@ -2,8 +2,9 @@
 
 # ---- Internals: objects of their own, in which allocations can be refused ---------------
 
-INTERNALS := $(MODULES:%=$(B)/internals/%.o) $(B)/internals/bind/lua_result.o \
-  $(B)/internals/bind/lua_internals.o
+INTERNALS := $(MODULES:%=$(B)/internals/%.o) \
+  $(patsubst csrc/%.c,$(B)/internals/%.o,$(wildcard csrc/bind/internals/*.c)) \
+  $(B)/internals/bind/lua_result.o $(B)/internals/bind/lua_internals.o
 
 $(B)/internals/%.o: csrc/%.c
 	@mkdir -p $(@D)
