@@ -38,9 +38,11 @@ STRESS_SEED    ?= $(shell date +%s)
 # In memory where there is a place for it: ten times as much happens between two flushes.
 STRESS_DIR     ?= $(or $(wildcard /dev/shm),$(TMPDIR),/tmp)
 
-$(B)/spec/stress: spec/threads/stress.c $(B)/libbitcask.a
+STRESS_SOURCES := $(wildcard spec/threads/stress/*.c)
+
+$(B)/spec/stress: $(STRESS_SOURCES) spec/threads/stress/stress.h $(B)/libbitcask.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $< $(B)/libbitcask.a
+	$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $(STRESS_SOURCES) $(B)/libbitcask.a
 
 $(B)/spec/failed_flush: spec/threads/failed_flush.c $(B)/libbitcask.a
 	@mkdir -p $(@D)
