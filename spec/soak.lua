@@ -11,12 +11,12 @@ local tasks = {
   { "threads", "SEED=%d EFFORT=5 lua5.4 spec/run.lua spec/model/linearizability_spec.lua" },
   { "turns", "SEED=%d EFFORT=3 lua5.4 spec/run.lua spec/model/interleavings_spec.lua" },
   { "kills", "SEED=%d EFFORT=1 lua5.4 spec/run.lua spec/crash/kill_spec.lua" },
-  { "damage", "SEED=%d lua5.4 spec/run.lua spec/crash/bits_spec.lua spec/crash/damage_spec.lua" },
+  { "damage", "SEED=%d lua5.4 spec/run.lua spec/crash/bits_spec.lua spec/crash/damage" },
   { "crashes", "SEED=%d EFFORT=5 lua5.4 spec/run.lua spec/crash/writing_spec.lua" },
   { "merges", "SEED=%d EFFORT=5 lua5.4 spec/run.lua spec/crash/merging_spec.lua" },
   { "lives", "SEED=%d EFFORT=5 lua5.4 spec/run.lua spec/crash/lives_spec.lua" },
   { "stress", "STRESS_SEED=%d STRESS_SECONDS=60 make stress" },
-  { "limits", "SEED=%d EFFORT=5 lua5.4 spec/run.lua --filter=S72 spec/crash/processes_spec.lua" },
+  { "limits", "SEED=%d EFFORT=5 lua5.4 spec/run.lua spec/crash/processes/descriptors_spec.lua" },
 }
 
 local function said_by(command)
