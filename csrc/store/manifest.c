@@ -78,8 +78,7 @@ static enum bitcask_status add_sealed(struct manifest_state *state,
     state->sealed_capacity = capacity;
   }
   state->sealed[state->sealed_count++] = *facts;
-  state->is_closed = false;
-  close_open(state, facts->id);
+  close_open(state, facts->id); /* any other segment changes nothing of what was closed */
   return BITCASK_OK;
 }
 

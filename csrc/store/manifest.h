@@ -29,7 +29,8 @@ struct manifest_state {
   size_t sealed_capacity;
   uint64_t open[MANIFEST_OPEN_MAX]; /* ids of those that writes go to, or went to, unsealed */
   size_t open_count;
-  bool is_closed; /* cleanly: one is open, and `closed` tells its facts */
+  bool is_closed; /* cleanly: one is open, nothing was written to it since, and `closed` tells
+                   * its facts; before anything is written it is named as open again */
   struct segment_facts closed;
   uint64_t next_id;
   uint64_t last_version;

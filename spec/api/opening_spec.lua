@@ -44,6 +44,28 @@ describe("opening", function()
     assert.equals(1, db:count())
   end)
 
+  it("goes on in the segment that was active, also after a session that only merged", function()
+    local path = scratch.path()
+    local id
+    do
+      local db <close> = assert(bitcask.open(path))
+      for _, value in ipairs { "1", "2" } do assert(db:put("a", value)) end
+      assert(db:put("b", "merged"))
+      assert(db:seal())
+      assert(db:put("a", "3"))
+      id = db:segments().active.id
+    end
+    do
+      local db <close> = assert(bitcask.open(path))
+      assert.equals(1, assert(db:merge()).segments_out)
+    end
+    local db <close> = assert(bitcask.open(path))
+    assert.equals(1, #db:segments().segments)
+    assert.equals(id, db:segments().active.id)
+    assert.equals("3", (db:get "a"))
+    assert.equals("merged", (db:get "b"))
+  end)
+
   it("refuses a file that is no directory", function()
     local path = scratch.path()
     scratch.write(path, "hello")

@@ -81,6 +81,26 @@ describe("a manifest", function()
     end
   end)
 
+  it("says that the store was closed until something may be written to the open segment", function()
+    local closed = { dropped_version = 2, checkpoint = -77, closed = untagged(3) }
+    local first = state({ 4 }, 3, 50, { dropped_version = 2, checkpoint = -77 })
+    for _, case in ipairs {
+      { { facts(5, "S") }, state({ 4, 5 }, 3, 60, closed) }, -- of a merge, say
+      { { { tag = "R", id = 4 } }, state({}, 3, 60, closed) },
+      { { { tag = "K", salt = -78 } },
+        state({ 4 }, 3, 60, { dropped_version = 2, checkpoint = -78, closed = untagged(3) }) },
+      { { { tag = "A", id = 3 } }, first },
+      { { facts(3, "S") }, state({ 4, 3 }, 0, 60, { dropped_version = 2, checkpoint = -77 }) },
+    } do
+      local directory = written()
+      local manifest = assert(manifests.load(directory))
+      assert(manifest:commit(60, case[1])) -- begins a new file, by an edit of everything
+      manifest:close()
+      case[2].last_version = 60
+      assert.same(case[2], (load_state(directory)))
+    end
+  end)
+
   it("is not there before the first commit", function()
     local directory, path = layers.directory()
     assert.equal("notfound", select(3, manifests.load(directory)))
