@@ -176,9 +176,11 @@ BITCASK_API enum bitcask_status bitcask_open(const char *directory,
                                              struct bitcask **out);
 
 /*
- * Close the handle; the last one closes the engine: cancels its background merge,
- * flushes what was written, and records a clean end. Everything is released whatever is
- * returned. Iterators and merges of the handle must be closed before.
+ * Close the handle; the last one closes the engine: cancels the merge that there is, in the
+ * background or between two steps, and waits for its end, flushes what was written, and
+ * records a clean end. Everything is released whatever is returned. Iterators, snapshots and
+ * changes of the handle must be closed before; a merge may be closed after it, and is not to be
+ * stepped by another thread meanwhile.
  */
 BITCASK_API enum bitcask_status bitcask_close(struct bitcask *db);
 

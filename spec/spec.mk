@@ -49,6 +49,11 @@ $(B)/spec/failed_flush: spec/threads/failed_flush.c $(B)/libbitcask.a
 	@$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $< $(B)/libbitcask.a
 test: $(B)/spec/failed_flush
 
+$(B)/spec/closing: spec/threads/closing.c $(B)/libbitcask.a
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $< $(B)/libbitcask.a
+test: $(B)/spec/closing
+
 # Of a module below bitcask.h: the archive has it, whatever the library shows.
 $(B)/spec/ready: spec/threads/ready.c $(B)/libbitcask.a
 	@mkdir -p $(@D)

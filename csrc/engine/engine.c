@@ -15,6 +15,7 @@ static void init_locks(struct engine *engine) {
   mutex_init(&engine->flush_lock);
   mutex_init(&engine->manifest_lock);
   mutex_init(&engine->set_lock);
+  condition_init(&engine->merge_ended);
   mutex_init(&engine->active_lock);
   mutex_init(&engine->stop_lock);
   mutex_init(&engine->commit_lock);
@@ -29,6 +30,7 @@ static void destroy_locks(struct engine *engine) {
   mutex_destroy(&engine->settle_lock);
   mutex_destroy(&engine->flush_lock);
   mutex_destroy(&engine->manifest_lock);
+  condition_destroy(&engine->merge_ended);
   mutex_destroy(&engine->set_lock);
   mutex_destroy(&engine->active_lock);
   mutex_destroy(&engine->stop_lock);

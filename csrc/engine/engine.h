@@ -145,7 +145,8 @@ struct engine {
   struct segment *full[ENGINE_FULL_MAX] GUARDED_BY(set_lock); /* oldest first, of the sealed: open
                                                   in the manifest, and not durable, yet */
   size_t full_count GUARDED_BY(set_lock);
-  bool is_merging GUARDED_BY(set_lock);
+  struct bitcask_merge *merge GUARDED_BY(set_lock); /* the one that is not ended; NULL: none */
+  struct condition merge_ended; /* with set_lock */
   atomic_uint obsolete_count; /* obsolete segments that readers still hold */
 
   struct mutex active_lock;

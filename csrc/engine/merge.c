@@ -37,6 +37,7 @@ struct bitcask_merge {
 
   struct bitcask_merge_report report;
   atomic_bool is_finished, is_threaded;
+  atomic_bool is_run; /* by a thread of its own, from when it began, whoever has joined it */
   pthread_t thread;
   struct status_note outcome;
 };
@@ -44,17 +45,18 @@ struct bitcask_merge {
 /* ---- Beginning ---- */
 
 /* One at a time. */
-static enum bitcask_status take_turn(struct engine *engine) {
+static enum bitcask_status take_turn(struct bitcask_merge *merge, struct engine *engine) {
   mutex_lock(&engine->set_lock);
-  bool is_taken = engine->is_merging;
-  engine->is_merging = true;
+  bool is_taken = engine->merge != NULL;
+  if (!is_taken) engine->merge = merge;
   mutex_unlock(&engine->set_lock);
   return is_taken ? status_fail(BITCASK_BUSY, "a merge is running already") : BITCASK_OK;
 }
 
 static void give_turn(struct engine *engine) {
   mutex_lock(&engine->set_lock);
-  engine->is_merging = false;
+  engine->merge = NULL;
+  condition_wake_all(&engine->merge_ended);
   mutex_unlock(&engine->set_lock);
 }
 
@@ -83,7 +85,7 @@ enum bitcask_status merge_open(struct engine *engine, const struct bitcask_merge
   TRY(engine_check_writable(engine));
   struct bitcask_merge *merge = memory_zeroed(1, sizeof *merge);
   if (merge == NULL) return BITCASK_NOMEMORY;
-  enum bitcask_status status = take_turn(engine);
+  enum bitcask_status status = take_turn(merge, engine);
   if (status == BITCASK_OK) {
     status = inputs_choose(&merge->inputs, engine, options);
     if (status != BITCASK_OK) give_turn(engine);
@@ -398,13 +400,16 @@ enum bitcask_status bitcask_merge_start(struct bitcask_merge *merge) {
     return status_fail(BITCASK_INVALID, "a merge with a filter has no thread of its own");
   if (atomic_exchange(&merge->is_threaded, true))
     return status_fail(BITCASK_INVALID, "the merge runs on a thread of its own already");
+  atomic_store(&merge->is_run, true);
   if (merge->engine->options.no_threads) {
     run(merge);
     atomic_store(&merge->is_threaded, false);
     return BITCASK_OK;
   }
   enum bitcask_status status = thread_start(&merge->thread, "bitcask-merge", run, merge);
-  if (status != BITCASK_OK) atomic_store(&merge->is_threaded, false);
+  if (status == BITCASK_OK) return BITCASK_OK;
+  atomic_store(&merge->is_run, false);
+  atomic_store(&merge->is_threaded, false);
   return status;
 }
 
@@ -433,15 +438,29 @@ void bitcask_merge_report(struct bitcask_merge *merge, struct bitcask_merge_repo
   if (atomic_load(&merge->is_finished)) *out = merge->report;
 }
 
+/* What is committed is completed; what is not is undone. */
+static void end(struct bitcask_merge *merge) {
+  while (merge->phase == PHASE_SWITCH) step(merge, BUDGET_DEFAULT);
+  if (!is_ended(merge)) fail(merge, status_fail(BITCASK_CANCELLED, "the merge was cancelled"));
+}
+
+void merge_end(struct engine *engine) {
+  mutex_lock(&engine->set_lock);
+  struct bitcask_merge *merge = engine->merge;
+  bool is_run = merge != NULL && atomic_load(&merge->is_run);
+  if (merge != NULL) bitcask_merge_cancel(merge);
+  while (is_run && engine->merge != NULL) condition_wait(&engine->merge_ended, &engine->set_lock);
+  mutex_unlock(&engine->set_lock);
+  if (merge != NULL && !is_run) end(merge);
+}
+
 void bitcask_merge_close(struct bitcask_merge *merge) {
   if (merge == NULL) return;
   /* In a forked child it is the parent's, thread and files and all. */
   if (engine_check_process(merge->engine->process) != BITCASK_OK) return;
   bitcask_merge_cancel(merge);
   bitcask_merge_wait(merge);
-  /* What is committed is completed; what is not is undone. */
-  while (merge->phase == PHASE_SWITCH) step(merge, BUDGET_DEFAULT);
-  if (!is_ended(merge)) fail(merge, status_fail(BITCASK_CANCELLED, "the merge was cancelled"));
+  end(merge);
   needed_release(&merge->needed);
   verdicts_clear(&merge->copying.verdicts);
   throttle_release(&merge->throttle);

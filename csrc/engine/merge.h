@@ -18,7 +18,8 @@
  * On a full disk the merge goes on with fewer inputs, those with the least to copy: segments
  * whose records are all dead need no room at all.
  *
- * Threads: one merge at a time in an engine; its steps belong to one thread at a time.
+ * Threads: one merge at a time in an engine; its steps belong to one thread at a time. Of one
+ * without a thread of its own the closing of the engine is such a step.
  */
 #ifndef BITCASK_ENGINE_MERGE_H
 #define BITCASK_ENGINE_MERGE_H
@@ -28,5 +29,9 @@
 /* Holds a reference on the engine until it is closed. */
 enum bitcask_status merge_open(struct engine *engine, const struct bitcask_merge_options *options,
                                struct bitcask_merge **out);
+
+/* Before the engine is closed: cancel the merge that there is and wait for its end. What is
+ * committed is completed, all else undone. Its handle stays, until it is closed, too. */
+void merge_end(struct engine *engine);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "engine/checkpointing.h"
 #include "engine/flush.h"
+#include "engine/merge.h"
 #include "engine/recovery.h"
 #include "engine/rotation.h"
 #include "engine/worker.h"
@@ -162,6 +163,7 @@ enum bitcask_status opening_own_engine(struct bitcask *handle, struct disk *disk
 }
 
 enum bitcask_status opening_close(struct engine *engine) {
+  merge_end(engine); /* before the lock is given away, and those that work for it */
   stop_flusher(engine); /* it opens segments in the manifest */
   enum bitcask_status status = engine_close_cleanly(engine);
   stop_worker(engine);

@@ -88,7 +88,7 @@ enum bitcask_status stats_of(struct engine *engine, struct bitcask_stats *out) {
   out->snapshots = engine->snapshot_count;
   mutex_unlock(&engine->write_lock);
   mutex_lock(&engine->set_lock);
-  out->merging = engine->is_merging;
+  out->merging = engine->merge != NULL;
   mutex_unlock(&engine->set_lock);
   add_counters(engine, out);
   return BITCASK_OK;
