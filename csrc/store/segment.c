@@ -98,6 +98,24 @@ static enum bitcask_status check_length(const struct segment *segment, const cha
   return BITCASK_OK;
 }
 
+/* What there is to check of a file that was opened, or not, as `status` tells. Takes the segment
+ * over. */
+static enum bitcask_status finish_opening(struct segment *segment, store_identity store,
+                                          enum bitcask_status status, struct segment **out) {
+  filename name = filename_of_segment(segment->facts.id);
+  if (status == BITCASK_NOTFOUND)
+    status = status_fail(BITCASK_CORRUPT, "%s: is missing", name.text);
+  if (status == BITCASK_OK) status = check_length(segment, name.text);
+  if (status == BITCASK_OK) status = check_header(segment, store, name.text);
+  if (status != BITCASK_OK) {
+    segment_free(segment);
+    return status;
+  }
+  atomic_store(&segment->synced_length, segment->facts.length);
+  *out = segment;
+  return BITCASK_OK;
+}
+
 enum bitcask_status segment_open(struct disk_directory *directory, store_identity store,
                                  const struct segment_facts *facts, bool growing,
                                  struct segment **out) {
@@ -108,17 +126,7 @@ enum bitcask_status segment_open(struct disk_directory *directory, store_identit
   filename name = filename_of_segment(facts->id);
   enum bitcask_status status =
       directory->ops->open(directory, name.text, growing, &segment->file);
-  if (status == BITCASK_NOTFOUND)
-    status = status_fail(BITCASK_CORRUPT, "%s: is missing", name.text);
-  if (status == BITCASK_OK) status = check_length(segment, name.text);
-  if (status == BITCASK_OK) status = check_header(segment, store, name.text);
-  if (status != BITCASK_OK) {
-    segment_free(segment);
-    return status;
-  }
-  atomic_store(&segment->synced_length, facts->length);
-  *out = segment;
-  return BITCASK_OK;
+  return finish_opening(segment, store, status, out);
 }
 
 enum bitcask_status segment_reopen(struct disk_directory *directory, store_identity store,
@@ -130,16 +138,7 @@ enum bitcask_status segment_reopen(struct disk_directory *directory, store_ident
   filename name = filename_of_segment(facts->id);
   enum bitcask_status status =
       directory->ops->reopen(directory, name.text, facts->length, capacity, &segment->file);
-  if (status == BITCASK_NOTFOUND)
-    status = status_fail(BITCASK_CORRUPT, "%s: is missing", name.text);
-  if (status == BITCASK_OK) status = check_header(segment, store, name.text);
-  if (status != BITCASK_OK) {
-    segment_free(segment);
-    return status;
-  }
-  atomic_store(&segment->synced_length, facts->length);
-  *out = segment;
-  return BITCASK_OK;
+  return finish_opening(segment, store, status, out);
 }
 
 struct segment *segment_ref(struct segment *segment) {
