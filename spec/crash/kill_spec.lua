@@ -131,23 +131,8 @@ end)
 
 local scripted = [[
   local history = require "spec.support.history"
-  local path, acknowledged = ...
-  local options = { segment_size = 512, sync = "none" }
-  local done = assert(io.open(acknowledged, "w"))
-  done:setvbuf "no"
-  local db = assert(bitcask.open(path, options))
-  local state = {}
-  function state.reopen(db)
-    assert(db:close())
-    return assert(bitcask.open(path, options))
-  end
-  for i, operation in ipairs(history.script()) do
-    local _
-    _, db = history.perform(db, operation, state)
-    done:write(("%d\n"):format(i))
-  end
-  assert(db:close())
-  done:write "end\n"
+  local path, results = ...
+  history.play(path, { segment_size = 512, sync = "none" }, results)
 ]]
 
 local function last_line(path)

@@ -1,6 +1,8 @@
 --- Operations that a seed decides, so that a process that dies and the one that looks at
 -- what it left agree on what was done; and what a store should hold after so many of them.
 
+local bitcask = require "bitcask"
+
 local history = {}
 
 local function value_of(i)
@@ -132,6 +134,26 @@ function history.perform(db, operation, state)
     db = state.reopen(db)
   end
   return 0, db
+end
+
+--- Perform the script on a new store, line by line in the file `results`: the number of each
+--- operation once it has returned, and "end".
+function history.play(path, options, results)
+  local done <close> = assert(io.open(results, "w"))
+  done:setvbuf "no"
+  local db = assert(bitcask.open(path, options))
+  local state = {}
+  function state.reopen(old)
+    assert(old:close())
+    return assert(bitcask.open(path, options))
+  end
+  for i, operation in ipairs(history.script()) do
+    local _
+    _, db = history.perform(db, operation, state)
+    done:write(("%d\n"):format(i))
+  end
+  assert(db:close())
+  done:write "end\n"
 end
 
 --- Let a plain table follow.

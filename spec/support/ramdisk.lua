@@ -6,7 +6,7 @@ local scratch = require "spec.support.scratch"
 
 local ramdisk = {}
 
-local made, count = {}, 0
+local made = {}
 
 local function is_usable(root)
   local probe = root .. os.tmpname():gsub("/", "-")
@@ -18,10 +18,7 @@ local root = is_usable "/dev/shm" and "/dev/shm" or os.getenv "TMPDIR" or "/tmp"
 
 --- A path at which nothing is yet.
 function ramdisk.path()
-  local name = os.tmpname() -- makes a file of a name that nobody else has
-  os.remove(name)
-  count = count + 1
-  local path = ("%s/bitcask-spec-%s-%d"):format(root, name:match "[^/_]*$", count)
+  local path = scratch.unused(root)
   made[#made + 1] = path
   return path
 end

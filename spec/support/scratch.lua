@@ -18,12 +18,18 @@ local function remove(path)
   end
 end
 
---- A path at which nothing is yet.
-function scratch.path()
+--- A path below `directory` at which nothing is, and at which no other process will make
+-- anything.
+function scratch.unused(directory)
   local name = os.tmpname() -- makes a file of a name that nobody else has
   os.remove(name)
   count = count + 1
-  local path = ("%s/bitcask-spec-%s-%d"):format(root, name:match "[^/_]*$", count)
+  return ("%s/bitcask-spec-%s-%d"):format(directory, name:match "[^/_]*$", count)
+end
+
+--- A path at which nothing is yet.
+function scratch.path()
+  local path = scratch.unused(root)
   made[#made + 1] = path
   return path
 end

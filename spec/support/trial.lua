@@ -250,23 +250,8 @@ end
 -- ---- Killed in the middle --------------------------------------------------------------------
 
 local function run_killed(case, path, n, results)
-  local options = { segment_size = 512, sync = case.sync }
-  local done <close> = assert(io.open(results, "w"))
-  done:setvbuf "no"
   shim.arm { calls = case.calls, at = n, kill = case.kill }
-  local db = assert(bitcask.open(path, options))
-  local state = {}
-  function state.reopen(old)
-    assert(old:close())
-    return assert(bitcask.open(path, options))
-  end
-  for i, operation in ipairs(history.script()) do
-    local _
-    _, db = history.perform(db, operation, state)
-    done:write(("%d\n"):format(i))
-  end
-  assert(db:close())
-  done:write "end\n"
+  history.play(path, { segment_size = 512, sync = case.sync }, results)
 end
 
 local function last_line(path)
