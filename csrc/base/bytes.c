@@ -4,7 +4,8 @@ enum bitcask_status buffer_reserve(struct bitcask_buffer *buffer, size_t more) {
   if (buffer->capacity - buffer->size >= more) return BITCASK_OK;
   size_t needed = 0;
   if (__builtin_add_overflow(buffer->size, more, &needed))
-    return status_fail(BITCASK_NOMEMORY, "out of memory: a buffer of more than %zu bytes", SIZE_MAX);
+    return status_fail(BITCASK_NOMEMORY, "out of memory: a buffer of more than %zu bytes",
+                       SIZE_MAX);
   size_t capacity = buffer->capacity + buffer->capacity / 2;
   if (capacity < needed) capacity = needed;
   if (capacity < 64) capacity = 64;

@@ -59,7 +59,8 @@ static unsigned directory_open_files(struct disk_directory *base) {
 
 static enum bitcask_status directory_remove(struct disk_directory *base, const char *name) {
   struct posix_directory *directory = (struct posix_directory *)base;
-  if (unlinkat(directory->home.fd, name, 0) != 0) return posix_fail(directory->home.path, name, "remove");
+  if (unlinkat(directory->home.fd, name, 0) != 0)
+    return posix_fail(directory->home.path, name, "remove");
   return BITCASK_OK;
 }
 
@@ -221,7 +222,8 @@ static enum bitcask_status open_directory_at(struct posix_directory *directory, 
       posix_above_standard_streams(open(directory->home.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory->home.fd < 0) return posix_fail(directory->home.path, "", "open");
   struct stat facts;
-  if (fstat(directory->home.fd, &facts) != 0) return posix_fail(directory->home.path, "", "look at");
+  if (fstat(directory->home.fd, &facts) != 0)
+    return posix_fail(directory->home.path, "", "look at");
   directory->identity = (struct disk_identity){(uint64_t)facts.st_dev, (uint64_t)facts.st_ino};
   atomic_store(&directory->home.open_files, 1);
   return is_made ? sync_parent(directory->home.fd, directory->home.path) : BITCASK_OK;

@@ -65,8 +65,9 @@ static enum bitcask_status prepare_append(struct posix_file *file, uint64_t end,
                                           size_t headroom) {
   uint64_t capacity = file->space.capacity, needed = end + headroom;
   if (end > capacity)
-    return status_fail(BITCASK_INVALID, "%s: %" PRIu64 " bytes are more than its capacity of %" PRIu64,
-                       file->name, end, capacity);
+    return status_fail(BITCASK_INVALID,
+                       "%s: %" PRIu64 " bytes are more than its capacity of %" PRIu64, file->name,
+                       end, capacity);
   if (needed > capacity) needed = capacity;
   if (posix_space_reserve(&file->space, needed) != 0) return fail(file, "allocate space");
   return BITCASK_OK;

@@ -112,7 +112,8 @@ int posix_space_give_back(struct posix_space *space, uint64_t size) {
 
 /* ---- Taking faults ---- */
 
-/* Where they end: what is written is there already, what cannot be written is left to the faults. */
+/* Where they end: what is written is there already, what cannot be written is left to the
+ * faults. */
 static uint64_t write_zeros(const struct posix_space *space, uint64_t from, uint64_t to) {
   static const uint8_t zeros[POPULATE_SIZE];
   while (from < to) {

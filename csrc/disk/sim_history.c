@@ -28,7 +28,8 @@ static int write_line(char *text, size_t size, size_t number, const struct sim_e
     length += snprintf(text + length, size - (size_t)length, " %" PRIu64 " bytes at %" PRIu64,
                        entry->size, entry->offset);
   if (entry->op == SIM_OP_CUT)
-    length += snprintf(text + length, size - (size_t)length, " to %" PRIu64 " bytes", entry->offset);
+    length += snprintf(text + length, size - (size_t)length, " to %" PRIu64 " bytes",
+                       entry->offset);
   if (entry->status != BITCASK_OK)
     length += snprintf(text + length, size - (size_t)length, ": %s",
                        bitcask_status_name(entry->status));

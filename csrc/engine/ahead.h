@@ -21,7 +21,8 @@
  * would be to write it twice, while they wait. */
 enum { AHEAD_APPEND_MAX = 16 << 10 };
 
-/* After an append of so many bytes: have more of the active segment made ready, if little of it is. */
+/* After an append of so many bytes: have more of the active segment made ready, if little of it
+ * is. */
 void ahead_ask(struct engine *engine) REQUIRES(engine->write_lock);
 static inline void ahead_look(struct engine *engine, uint64_t appended)
     REQUIRES(engine->write_lock) {

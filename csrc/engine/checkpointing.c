@@ -70,8 +70,9 @@ static bool is_possible(struct engine *engine) {
 
 static enum bitcask_status check_undamaged(struct engine *engine) {
   if (atomic_load(&engine->counters.corruptions) == 0) return BITCASK_OK;
-  return status_fail(BITCASK_CORRUPT, "damage was met since the store was opened: with a checkpoint "
-                                      "the next opening would not meet it");
+  return status_fail(BITCASK_CORRUPT,
+                     "damage was met since the store was opened: with a checkpoint "
+                     "the next opening would not meet it");
 }
 
 static uint64_t entry_bytes(const struct engine *engine) {
@@ -133,7 +134,8 @@ static enum bitcask_status note_expiring(struct taking *taking) {
 /* All that is appended by now is to be published, so that entries tell of it. */
 static enum bitcask_status begin_locked(struct taking *taking, struct engine *engine)
     REQUIRES(engine->write_lock) {
-  TRY(settle_full(engine, SETTLE_LATER)); /* of those that are not, nobody could tell after a crash how far they go */
+  /* Of full ones that are not settled nobody could tell after a crash how far they go. */
+  TRY(settle_full(engine, SETTLE_LATER));
   TRY(rotation_publish_pending(engine));
   publish_expired(engine);
   taking->begun_ms = engine->disk->ops->now_ms(engine->disk);

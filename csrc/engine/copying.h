@@ -8,8 +8,8 @@
  *
  * Every record that is copied is checked: header, key and value. What is dropped is not looked
  * at where one can do without; so damage among dead records may go unnoticed, and with them. An
- * input in which damage is met, or whose records somebody found unreadable, leaves the merge: it stays in the
- * store as it is, is reported, and the merge begins again without it.
+ * input in which damage is met, or whose records somebody found unreadable, leaves the merge: it
+ * stays in the store as it is, is reported, and the merge begins again without it.
  *
  * Threads: none of its own; belongs to the merge, whose progress others may read.
  */

@@ -129,10 +129,12 @@ enum bitcask_status engine_stop(struct engine *engine, enum bitcask_status statu
 }
 
 enum bitcask_status engine_check_writable(struct engine *engine) {
-  if (engine->is_readonly) return status_fail(BITCASK_READONLY, "the store is open for reading only");
+  if (engine->is_readonly)
+    return status_fail(BITCASK_READONLY, "the store is open for reading only");
   if (!atomic_load_explicit(&engine->is_stopped, memory_order_acquire)) return BITCASK_OK;
   mutex_lock(&engine->stop_lock);
-  status_fail(BITCASK_STOPPED, "the store takes no more writes until it is opened again, since: %.400s",
+  status_fail(BITCASK_STOPPED,
+              "the store takes no more writes until it is opened again, since: %.400s",
               engine->stop_note.text);
   mutex_unlock(&engine->stop_lock);
   return BITCASK_STOPPED;

@@ -78,7 +78,8 @@ struct engine {
   struct worker *worker; /* NULL: background work is done in the calls that cause it */
   struct worker *flusher; /* for flushing and settling, which may not wait behind other
                              work; NULL too then */
-  struct worker *helper; /* for what appends will need, behind neither; NULL: nothing is made ahead */
+  struct worker *helper; /* for what appends will need, behind neither; NULL: nothing is made
+                            ahead */
   bool is_readonly;
   unsigned process; /* thread_process_generation() of the one that opened it */
   atomic_uint references;
@@ -182,7 +183,8 @@ enum bitcask_status engine_check_writable(struct engine *engine);
 /* Give the segment a slot. NOSPACE when a million are taken. */
 enum bitcask_status engine_take_slot(struct engine *engine, struct segment *segment);
 
-/* Take its slot away. It may be freed after that: who was looking at the slot has left the guard. */
+/* Take its slot away. It may be freed after that: who was looking at the slot has left the
+ * guard. */
 void engine_drop_slot(struct engine *engine, struct segment *segment);
 
 /* The same without waiting: guard_wait is the caller's to call. */

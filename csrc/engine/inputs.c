@@ -66,7 +66,8 @@ static enum bitcask_status refuse_plan(const struct inputs *inputs, const struct
   size_t i = 0;
   while (is_found(inputs, named->ids[i])) i++;
   return status_fail(BITCASK_INVALID,
-                     "the plan names segment %" PRIu64 ", which is not a sealed segment of the store",
+                     "the plan names segment %" PRIu64 ", which is not a sealed segment of the "
+                     "store",
                      named->ids[i]);
 }
 

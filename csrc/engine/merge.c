@@ -312,9 +312,10 @@ static uint64_t default_budget(const struct bitcask_merge *merge) {
   return budget < BUDGET_MIN ? BUDGET_MIN : budget;
 }
 
-/* What a step or an answer comes to. */
-static enum bitcask_status settle(struct bitcask_merge *merge, enum phase before,
-                                  enum bitcask_status status) {
+/* What follows from the status of a step, or of an answer: on a full disk the merge tries again
+ * with less, after any other failure and when it is done it ends. */
+static enum bitcask_status go_on_from(struct bitcask_merge *merge, enum phase before,
+                                      enum bitcask_status status) {
   bool may_do_with_less = before < PHASE_CARRY_OUT || before == PHASE_COMMIT;
   if (status == BITCASK_NOSPACE && may_do_with_less && make_do(merge)) status = BITCASK_OK;
   if (status != BITCASK_OK) return fail(merge, status);
@@ -328,7 +329,7 @@ static enum bitcask_status step(struct bitcask_merge *merge, uint64_t budget) {
   if (before == PHASE_DONE) return BITCASK_OK;
   if (is_asking(merge))
     return status_fail(BITCASK_INVALID, "the merge waits for what is to become of a record");
-  return settle(merge, before, advance(merge, budget));
+  return go_on_from(merge, before, advance(merge, budget));
 }
 
 static enum bitcask_status check_unthreaded(struct bitcask_merge *merge) {
@@ -374,7 +375,7 @@ enum bitcask_status bitcask_merge_answer(struct bitcask_merge *merge, enum bitca
   if (!is_asking(merge)) return status_fail(BITCASK_INVALID, "the merge has asked nothing");
   TRY(batch_check_sizes(merge->copying.scan.record.key, value));
   enum bitcask_status status = copying_answer(&merge->copying, verdict, value);
-  return settle(merge, merge->phase, status);
+  return go_on_from(merge, merge->phase, status);
 }
 
 enum bitcask_status bitcask_merge_rest(struct bitcask_merge *merge) {

@@ -24,8 +24,8 @@ enum bitcask_status needed_find(struct needed *needed, struct inputs *inputs);
 /* Must this record, a tombstone or one that has expired, be kept as a tombstone? */
 bool needed_as_tombstone(const struct needed *needed, const struct record *record);
 
-/* Is nothing in the input needed but its live records? Then nobody has to look at the others. Never so
- * where damage was met: nobody knows all that it holds. */
+/* Is nothing in the input needed but its live records? Then nobody has to look at the others.
+ * Never so where damage was met: nobody knows all that it holds. */
 bool needed_is_live_alone(const struct needed *needed, const struct input *input);
 
 void needed_release(struct needed *needed);

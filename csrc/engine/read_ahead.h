@@ -40,7 +40,8 @@ enum {
 };
 
 /* A few stops ahead where they stand far apart, and else what is as good as a window. */
-static inline bool read_ahead_is_due(const struct read_ahead *ahead, const struct read_ahead_walk *walk) {
+static inline bool read_ahead_is_due(const struct read_ahead *ahead,
+                                     const struct read_ahead_walk *walk) {
   return ahead->announced < walk->end &&
          (walk->next >= ahead->last || walk->next + READ_AHEAD_ANNOUNCED_STOPS >= ahead->announced);
 }

@@ -77,7 +77,7 @@ static enum bitcask_status join(struct bitcask *handle, struct shared *shared)
 }
 
 /* Wait for an engine that is being opened or closed; NULL: there is none (any more). */
-static struct shared *settle(struct disk *disk, const struct disk_identity *identity)
+static struct shared *wait_for_shared(struct disk *disk, const struct disk_identity *identity)
     REQUIRES(registry.lock) {
   struct shared *shared = find_shared(disk, identity);
   while (shared != NULL && shared->engine == NULL) {
@@ -133,7 +133,7 @@ enum bitcask_status registry_attach(struct bitcask *handle, struct disk *disk) {
   if (shared != NULL && shared->is_exclusive && shared->is_opening)
     status = status_fail(BITCASK_BUSY, "%s: is being opened, and not to be shared",
                          handle->directory);
-  if (status == BITCASK_OK) shared = settle(disk, &identity);
+  if (status == BITCASK_OK) shared = wait_for_shared(disk, &identity);
   bool is_own = shared == NULL && handle->is_readonly;
   if (status == BITCASK_OK && shared != NULL) status = join(handle, shared);
   if (status != BITCASK_OK || shared != NULL || is_own) {

@@ -40,8 +40,8 @@ bool restore_adopt(struct restore *restore, struct segment *const *open, size_t 
  * when it was begun, hidden by tombstones which it does not know. */
 bool restore_has_gone(const struct restore *restore);
 
-/* The time that the checkpoint was taken, milliseconds since 1970: what had expired by then is gone,
- * wherever the clock stands now. */
+/* The time that the checkpoint was taken, milliseconds since 1970: what had expired by then is
+ * gone, wherever the clock stands now. */
 uint64_t restore_taken_ms(const struct restore *restore);
 
 /* NULL is fine. */

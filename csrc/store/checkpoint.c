@@ -3,7 +3,8 @@
 #include "base/checksum.h"
 #include "format/filename.h"
 
-_Static_assert(sizeof(struct keydir_entry) == CHECKPOINT_SLOT_SIZE, "slots are written as they are");
+_Static_assert(sizeof(struct keydir_entry) == CHECKPOINT_SLOT_SIZE,
+               "slots are written as they are");
 _Static_assert((int)KEYDIR_SHARDS == (int)CHECKPOINT_SHARDS, "a row for each shard");
 
 /* Flushed in steps, so that no other flush waits behind a long one. */

@@ -72,7 +72,8 @@ static inline uint32_t keydir_hash_in_shard(uint64_t hash) {
 }
 /* A hash that leads to the entry again. */
 static inline uint64_t keydir_hash_of(unsigned shard, uint32_t hash) {
-  return ((uint64_t)shard << (64 - KEYDIR_SHARD_BITS)) | ((uint64_t)hash << (32 - KEYDIR_SHARD_BITS));
+  return ((uint64_t)shard << (64 - KEYDIR_SHARD_BITS)) |
+         ((uint64_t)hash << (32 - KEYDIR_SHARD_BITS));
 }
 
 /* Put every shard of an empty keydir to sleep; counts[i] is the number of entries of shard i. */

@@ -88,7 +88,8 @@ static enum bitcask_status add_open(struct manifest_state *state, uint64_t id, u
   state->is_closed = false;
   if (manifest_is_open(state, id)) return BITCASK_OK;
   if (state->open_count == MANIFEST_OPEN_MAX)
-    return status_fail(BITCASK_CORRUPT, "manifest: segment %" PRIu64 " is one too many to be open", id);
+    return status_fail(BITCASK_CORRUPT,
+                       "manifest: segment %" PRIu64 " is one too many to be open", id);
   state->open[state->open_count++] = id;
   return BITCASK_OK;
 }
@@ -97,7 +98,8 @@ static enum bitcask_status set_closed(struct manifest_state *state,
                                       const struct segment_facts *facts) {
   TRY(add_open(state, facts->id, facts->length));
   if (state->open_count > 1)
-    return status_fail(BITCASK_CORRUPT, "manifest: closed with %zu segments open", state->open_count);
+    return status_fail(BITCASK_CORRUPT, "manifest: closed with %zu segments open",
+                       state->open_count);
   state->is_closed = true;
   state->closed = *facts;
   return BITCASK_OK;
