@@ -48,4 +48,6 @@ for _, story in ipairs(stories) do
   end
 end
 
-os.exit(is_right and 0 or 1)
+local missed = scenario.missed()
+if missed then print(missed) end
+os.exit(is_right and not missed and 0 or 1)

@@ -20,7 +20,7 @@
 --   BITCASK_SCENARIO='deleting and merging@17:0120'
 --
 -- Set that in the environment of the same program, and only that state of only that story is
--- looked at. docs/scenarios.md is the tutorial.
+-- looked at; a program that does not tell it fails at its end. docs/scenarios.md is the tutorial.
 
 local checks = require "bitcask.checks"
 local faults = require "bitcask.scenario.faults"
@@ -151,12 +151,58 @@ local function report_of(case, report)
   return setmetatable(report, report_metatable)
 end
 
--- The state that the environment asks for: of this story, of another (false), or nil.
-local function wanted_state(case)
+-- ---- One state alone ----------------------------------------------------------------------
+
+-- The names of the stories that were not looked at, since another is asked for; and whether that
+-- was met.
+local passed_over, is_met = {}, false
+
+-- Story and state that the environment asks for; nil: none.
+local function wanted_pair(level)
   local wanted = os.getenv "BITCASK_SCENARIO"
   if not wanted or wanted == "" then return nil end
   local name, state = wanted:match "^(.*)@([^@]+)$"
-  return name == case.name and state or false
+  if name then return name, state end
+  error(("BITCASK_SCENARIO='%s' names no state: it is the name of a story, an @, and the name of "
+    .. "a state"):format(wanted), level + 1)
+end
+
+--- Whether BITCASK_SCENARIO asks for a story that was not told.
+---@return string|nil message names it, and the stories that were told; nil: it was, or none is
+--- asked for
+function scenario.missed()
+  if is_met or #passed_over == 0 then return nil end
+  return ("BITCASK_SCENARIO asks for the story '%s', and there is none of that name; there are "
+    .. "'%s'"):format((wanted_pair(1)), table.concat(passed_over, "', '"))
+end
+
+-- Only at the end of a program is it known that no story has the name. A program that ends its
+-- state by itself asks for it.
+local function fail_if_missed()
+  local message = scenario.missed()
+  if not message then return end
+  io.stderr:write(message, "\n")
+  os.exit(1)
+end
+
+local guard
+
+local function pass_over(case)
+  if not passed_over[case.name] then passed_over[#passed_over + 1] = case.name end
+  passed_over[case.name] = true
+  guard = guard or setmetatable({}, { __gc = fail_if_missed })
+end
+
+-- The state that the environment asks for: of this story, of another (false), or nil.
+local function wanted_state(case)
+  local name, state = wanted_pair(3)
+  if name == case.name then
+    is_met = true
+    return state
+  end
+  if not name then return nil end
+  pass_over(case)
+  return false
 end
 
 --- Explore the crashes of a story.

@@ -122,6 +122,12 @@ describe("examples/flawed/find.lua", function()
     end
   end)
 
+  it("says so where no story has the name that is asked for", function()
+    local output, status = run "none@1:0"
+    assert.matches("^BITCASK_SCENARIO asks for the story 'none'", output)
+    assert.equal(1, status)
+  end)
+
   it("looks again at one state, by the line that was printed", function()
     local output, status = run "9: a crash between delete and rename (swap)@9:11"
     assert.equal(0, status, output)

@@ -239,6 +239,32 @@ describe("a state", function()
     assert.is_truthy(again:find(line, 1, true), again)
   end)
 
+  it("of a story that is not told makes the program fail, with the names there are", function()
+    local program = [[
+      for _, name in ipairs { "one", "two" } do
+        bitcask.scenario.explore { name = name, doing = function(db) assert(db:put("a", "b")) end }
+      end
+      print "end"
+    ]]
+    local function run(wanted)
+      local command = ("BITCASK_SCENARIO='%s' %s 2>&1"):format(wanted, child.command(program))
+      local pipe = assert(io.popen(command))
+      local output = pipe:read "a"
+      return output, (select(3, pipe:close()))
+    end
+    finally(scratch.clean)
+    local output, status = run "too@1:-"
+    assert.equals("end\nBITCASK_SCENARIO asks for the story 'too', and there is none of that name; "
+      .. "there are 'one', 'two'\n", output)
+    assert.equals(1, status)
+    output, status = run "two@0:-"
+    assert.equals("end\n", output)
+    assert.equals(0, status)
+    output, status = run "two"
+    assert.matches("BITCASK_SCENARIO='two' names no state: ", output, 1, true)
+    assert.equals(1, status)
+  end)
+
   it("that there is none of raises", function()
     local story = story_of()
     for _, name in ipairs { "", "x", "1", "999:-", "1:nonsense", "2:kill999", "1:sync:io:never",
