@@ -35,6 +35,14 @@ static struct bitcask_options own_options(const struct bitcask_options *options)
   return own;
 }
 
+/* Below here files are told by their names alone; which store they are of is known here. */
+static enum bitcask_status name_store(const char *directory, enum bitcask_status status) {
+  const char *text = bitcask_error_text();
+  bool is_named = strncmp(text, directory, strlen(directory)) == 0;
+  bool has_room = strlen(directory) < STATUS_TEXT_MAX / 2; /* for the cause, too */
+  return is_named || !has_room ? status : status_fail(status, "%s: %s", directory, text);
+}
+
 enum bitcask_status bitcask_open(const char *directory, const struct bitcask_options *options,
                                  struct bitcask **out) {
   TRY(opening_check_options(options));
@@ -53,6 +61,7 @@ enum bitcask_status bitcask_open(const char *directory, const struct bitcask_opt
   enum bitcask_status status =
       handle->directory == NULL ? BITCASK_NOMEMORY : registry_attach(handle, disk);
   if (status != BITCASK_OK) {
+    name_store(directory, status);
     event_queue_release(&handle->events);
     mutex_destroy(&handle->refresh_lock);
     memory_free(handle->directory);
@@ -112,7 +121,8 @@ enum bitcask_status bitcask_refresh(struct bitcask *db) {
   leave(db, before);
   if (db->shared != NULL) return BITCASK_OK;
   struct disk *disk = db->options.disk != NULL ? db->options.disk : disk_posix();
-  TRY(opening_own_engine(db, disk, &fresh));
+  enum bitcask_status status = opening_own_engine(db, disk, &fresh);
+  if (status != BITCASK_OK) return name_store(db->directory, status);
   mutex_lock(&db->refresh_lock);
   before = db->engine;
   db->engine = fresh;

@@ -98,6 +98,11 @@ static enum bitcask_status check_length(const struct segment *segment, const cha
   return BITCASK_OK;
 }
 
+enum bitcask_status segment_name_damage(const struct segment *segment) {
+  filename name = filename_of_segment(segment->facts.id);
+  return status_fail(BITCASK_CORRUPT, "%s: %s", name.text, bitcask_error_text());
+}
+
 /* What there is to check of a file that was opened, or not, as `status` tells. Takes the segment
  * over. */
 static enum bitcask_status finish_opening(struct segment *segment, store_identity store,

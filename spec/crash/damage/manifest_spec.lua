@@ -60,6 +60,7 @@ describe("the manifest:", function()
         result = "opened"
       else
         assert(code == "corrupt" or code == "incompatible" or code == "io", case .. ": " .. message)
+        assert.matches(directory, message, 1, true)
         local after = ramdisk.load(directory)
         after.LOCK, files.LOCK = nil, nil
         for name, bytes in pairs(files) do

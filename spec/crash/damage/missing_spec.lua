@@ -36,6 +36,7 @@ describe("a data file that", function()
       local db, message, code = bitcask.open(directory, options)
       assert.is_nil(db)
       assert.equals("corrupt", code, message)
+      assert.matches(directory, message, 1, true)
       for _, name in ipairs { ... } do
         assert.matches(name, message, 1, true)
       end

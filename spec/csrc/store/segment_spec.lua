@@ -44,6 +44,19 @@ end
 describe("a segment", function()
   after_each(scratch.clean)
 
+  it("names itself where something is wanted that it has not", function()
+    local directory, _, facts = written()
+    for _, growing in ipairs { false, true } do -- mapped, and not
+      local segment <close> = assert(segments.open(directory, layers.store, facts, growing))
+      for _, offset in ipairs { 64, facts.length, facts.length + 8, 1 << 40 } do
+        local bytes, message, code = segment:view(offset, facts.length)
+        assert.is_nil(bytes)
+        assert.equal("corrupt", code)
+        assert.matches("^000001%.seg: ", message)
+      end
+    end
+  end)
+
   it("is met by a scan as it was appended", function()
     local directory, path, facts, expected = written()
     local met = scan(directory, facts, #scratch.read(path), true)
