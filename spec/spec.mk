@@ -54,7 +54,12 @@ $(B)/spec/closing: spec/threads/closing.c $(B)/libbitcask.a
 	@$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $< $(B)/libbitcask.a
 test: $(B)/spec/closing
 
-# Of a module below bitcask.h: the archive has it, whatever the library shows.
+# Of modules below bitcask.h: the archive has them, whatever the library shows.
+$(B)/spec/nearly_full: spec/threads/nearly_full.c $(B)/libbitcask.a
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $< $(B)/libbitcask.a
+test: $(B)/spec/nearly_full
+
 $(B)/spec/ready: spec/threads/ready.c $(B)/libbitcask.a
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $< $(B)/libbitcask.a

@@ -2,9 +2,29 @@
 
 #include "engine/worker.h"
 
-static void close_now(void *owner, void *context) {
-  (void)owner;
-  segment_dispose(context);
+static void add_leaving(struct engine *engine, struct segment *segment) {
+  mutex_lock(&engine->set_lock);
+  segment->next_leaving = engine->leaving;
+  engine->leaving = segment;
+  mutex_unlock(&engine->set_lock);
+}
+
+static struct segment *take_leaving(struct engine *engine) {
+  mutex_lock(&engine->set_lock);
+  struct segment *segment = engine->leaving;
+  if (segment != NULL) engine->leaving = segment->next_leaving;
+  mutex_unlock(&engine->set_lock);
+  return segment;
+}
+
+/* One that waits, unless somebody else has closed it. */
+static void close_one(void *owner, void *context) {
+  struct engine *engine = owner;
+  (void)context;
+  mutex_lock(&engine->closing_lock);
+  struct segment *segment = take_leaving(engine);
+  if (segment != NULL) segment_dispose(segment);
+  mutex_unlock(&engine->closing_lock);
 }
 
 /* So much is free that nobody will miss what a few segments take for a moment. */
@@ -23,5 +43,13 @@ void engine_unref_later(struct engine *engine, struct segment *segment) {
     return;
   }
   if (!segment_leave(segment)) return;
-  if (!worker_add(engine->flusher, close_now, segment)) segment_dispose(segment);
+  add_leaving(engine, segment);
+  if (!worker_add(engine->flusher, close_one, NULL)) close_one(engine, NULL);
+}
+
+void engine_finish_closing(struct engine *engine) {
+  struct segment *segment;
+  mutex_lock(&engine->closing_lock); /* the one that the flusher has begun is closed by then, too */
+  while ((segment = take_leaving(engine)) != NULL) segment_dispose(segment);
+  mutex_unlock(&engine->closing_lock);
 }

@@ -11,6 +11,7 @@
 static void init_locks(struct engine *engine) {
   mutex_init(&engine->checkpoint_lock);
   mutex_init(&engine->write_lock);
+  mutex_init(&engine->closing_lock);
   mutex_init(&engine->settle_lock);
   mutex_init(&engine->flush_lock);
   mutex_init(&engine->manifest_lock);
@@ -28,6 +29,7 @@ static void destroy_locks(struct engine *engine) {
   mutex_destroy(&engine->checkpoint_lock);
   mutex_destroy(&engine->write_lock);
   mutex_destroy(&engine->settle_lock);
+  mutex_destroy(&engine->closing_lock);
   mutex_destroy(&engine->flush_lock);
   mutex_destroy(&engine->manifest_lock);
   condition_destroy(&engine->merge_ended);

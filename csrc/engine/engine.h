@@ -9,6 +9,7 @@
  *   checkpoint_lock  one checkpoint at a time. Held across its I/O
  *   write_lock     the order of writes: versions, the active segment, what is pending.
  *                  Held across an append, and where a segment is sealed at once.
+ *   closing_lock   one replaced segment at a time is closed. Held while that is done
  *   settle_lock    one full segment at a time is settled. Held across its flush and edit
  *   flush_lock     one flush of the open segments at a time
  *   manifest_lock  one edit at a time. Held across its I/O
@@ -122,6 +123,7 @@ struct engine {
   uint64_t last_interval_sync_us GUARDED_BY(write_lock);
   atomic_uint_least64_t seal_size; /* the active segment is sealed at; at most segment_size */
 
+  struct mutex closing_lock;
   struct mutex settle_lock;
 
   struct mutex flush_lock;
@@ -146,6 +148,7 @@ struct engine {
   struct segment *full[ENGINE_FULL_MAX] GUARDED_BY(set_lock); /* oldest first, of the sealed: open
                                                   in the manifest, and not durable, yet */
   size_t full_count GUARDED_BY(set_lock);
+  struct segment *leaving GUARDED_BY(set_lock); /* replaced, without a name, to be closed */
   struct bitcask_merge *merge GUARDED_BY(set_lock); /* the one that is not ended; NULL: none */
   struct condition merge_ended; /* with set_lock */
   atomic_uint obsolete_count; /* obsolete segments that readers still hold */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/mutant.h"
+#include "engine/closing.h"
 
 /* ---- What is live ---- */
 
@@ -36,6 +37,9 @@ static uint64_t space_needed(const struct needed *needed, const struct inputs *i
 static enum bitcask_status check_space(const struct needed *needed, const struct inputs *inputs) {
   struct disk_directory *directory = inputs->engine->directory;
   uint64_t space = space_needed(needed, inputs), there = directory->ops->free_space(directory);
+  if (space <= there) return BITCASK_OK;
+  engine_finish_closing(inputs->engine); /* the merge before may have space to give back */
+  there = directory->ops->free_space(directory);
   if (space <= there) return BITCASK_OK;
   return status_fail(BITCASK_NOSPACE,
                      "a merge of %zu segments needs %" PRIu64

@@ -39,7 +39,9 @@ struct segment {
   uint64_t ahead_length; /* at this one, more of it is to be made ready */
   bool lacks_hint; /* found while opening: its hint file is to be written */
 
-  bool is_input; /* of the merge under way; guarded by the engine's set_lock */
+  /* guarded by the engine's set_lock */
+  bool is_input; /* of the merge under way */
+  struct segment *next_leaving; /* that waits to be closed */
 
   /* atomic */
   alignas(64) atomic_uint_least64_t live_bytes;

@@ -16,7 +16,7 @@ describe("a store that a C program closes while a merge", function()
   }
   for how, what in pairs(cases) do
     it(what .. " has it cancelled, and is whole", function()
-      local program = ("%s/spec/closing '%s' %s"):format(BUILD, scratch.path(), how)
+      local program = ("timeout 60 %s/spec/closing '%s' %s"):format(BUILD, scratch.path(), how)
       local pipe <close> = assert(io.popen(program .. " 2>&1"))
       assert.equals("finished\ncancelled\n2000 keys, 2000000 bytes dead\n", pipe:read "a")
     end)

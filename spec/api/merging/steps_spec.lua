@@ -4,6 +4,8 @@ local bitcask = require "bitcask"
 local contents = require "spec.support.contents"
 local scratch = require "spec.support.scratch"
 
+local BUILD = os.getenv "B" or "build"
+
 describe("merging in steps", function()
   local path, db, expected
 
@@ -222,6 +224,14 @@ describe("merging with little room", function()
       before = created()
       contents.check(db, expected)
     end
+  end)
+
+  -- See spec/threads/nearly_full.c.
+  it("takes what the merge before is about to give back", function()
+    finally(scratch.clean)
+    local program = ("timeout 60 %s/spec/nearly_full '%s' 2>&1"):format(BUILD, scratch.path())
+    local pipe <close> = assert(io.popen(program))
+    assert.equals("3 waiting\n2 merged\n", pipe:read "a")
   end)
 
   it("merges what needs none", function()
