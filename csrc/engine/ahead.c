@@ -18,6 +18,7 @@ static uint64_t written(const struct engine *engine) {
 /* How far a segment of so many bytes is made ready: no further than it will be filled. */
 static uint64_t end_for(const struct engine *engine, uint64_t length) {
   uint64_t full = atomic_load_explicit(&engine->seal_size, memory_order_relaxed);
+  if (length >= full) full = engine->options.segment_size; /* the next one is late */
   return smaller(length + smaller(AHEAD_SIZE, written(engine) / 2), full);
 }
 
@@ -53,9 +54,19 @@ void ahead_ask(struct engine *engine) {
   }
 }
 
-void ahead_prepare(struct engine *engine, struct segment *segment) {
+/* Do most of the bytes come in appends that are written to the file itself? */
+static bool has_large_appends(const struct engine *engine) {
+  uint64_t records = atomic_load_explicit(&engine->counters.records_written, memory_order_relaxed);
+  return written(engine) >= records * AHEAD_APPEND_MAX;
+}
+
+uint64_t ahead_plan(const struct engine *engine, struct segment *segment) {
   uint64_t end = end_for(engine, HEADER_SIZE);
-  if (engine->helper == NULL || end < AHEAD_SIZE_MIN) return;
-  segment->file->ops->make_ready(segment->file, end);
+  if (engine->helper == NULL || end < AHEAD_SIZE_MIN || has_large_appends(engine)) return 0;
   segment->ahead_length = end / ASK_FRACTION;
+  return end;
+}
+
+void ahead_prepare(struct segment *segment, uint64_t end) {
+  if (end > 0) segment->file->ops->make_ready(segment->file, end);
 }

@@ -30,7 +30,11 @@ static inline void ahead_look(struct engine *engine, uint64_t appended)
     ahead_ask(engine);
 }
 
-/* Make a segment ready that will be the active one, on this thread. */
-void ahead_prepare(struct engine *engine, struct segment *segment);
+/* How far a segment that will be the active one is to be made ready; 0: not at all. It takes note
+ * of that: nobody else has it yet. */
+uint64_t ahead_plan(const struct engine *engine, struct segment *segment);
+
+/* Make it so, on this thread, whoever has it by now. */
+void ahead_prepare(struct segment *segment, uint64_t end);
 
 #endif

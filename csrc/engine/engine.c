@@ -18,6 +18,8 @@ static void init_locks(struct engine *engine) {
   mutex_init(&engine->set_lock);
   condition_init(&engine->merge_ended);
   mutex_init(&engine->active_lock);
+  mutex_init(&engine->delivery_lock);
+  condition_init(&engine->delivered);
   mutex_init(&engine->stop_lock);
   mutex_init(&engine->commit_lock);
   condition_init(&engine->committed);
@@ -35,6 +37,8 @@ static void destroy_locks(struct engine *engine) {
   condition_destroy(&engine->merge_ended);
   mutex_destroy(&engine->set_lock);
   mutex_destroy(&engine->active_lock);
+  mutex_destroy(&engine->delivery_lock);
+  condition_destroy(&engine->delivered);
   mutex_destroy(&engine->stop_lock);
   mutex_destroy(&engine->commit_lock);
   condition_destroy(&engine->committed);

@@ -15,6 +15,7 @@
  *   manifest_lock  one edit at a time. Held across its I/O
  *   set_lock       the list of sealed segments and the slots
  *   active_lock    the pointer to the active segment
+ *   delivery_lock  the segment that was made to be the next active one
  *   commit_lock    who flushes for all that wait until they are published; waits hold no other
  *   (a shard's lock in the keydir, under which a damaged checkpoint's shard is found out anew:
  *   then set_lock and active_lock are taken inside it; a queue's in the event hub)
@@ -42,8 +43,10 @@ enum { ENGINE_HEADROOM = 16 << 10 };
 enum { ENGINE_FLUSH_AHEAD = 16 << 20 };
 
 /* So many segments, and so many times the bytes of the largest, may be full and not durable yet,
- * before a writer waits for the oldest. */
-enum { ENGINE_FULL_MAX = 12, ENGINE_FULL_TIMES = 2 };
+ * before a writer waits for the oldest. Nobody was promised that they are; but all of it is read
+ * again by the opening after a crash, and waited for by a sync: a gibibyte is a second or less of
+ * either. Writers of large values are ahead of the disk by so much for the time of a burst. */
+enum { ENGINE_FULL_MAX = 12, ENGINE_FULL_TIMES = 4 };
 
 /* What space is kept for, see engine/reserve. */
 enum reserve_kind { RESERVE_WORK, RESERVE_EDIT, RESERVE_KINDS };
@@ -64,8 +67,8 @@ struct pending_write {
 };
 
 struct engine_counters {
-  atomic_uint_least64_t puts, bytes_written, deletes, merges, syncs, merge_bytes_read,
-      merge_bytes_written, corruptions, failures;
+  atomic_uint_least64_t puts, bytes_written, records_written, deletes, merges, syncs,
+      merge_bytes_read, merge_bytes_written, merge_records_written, corruptions, failures;
 };
 
 struct engine {
@@ -91,9 +94,9 @@ struct engine {
   atomic_bool has_reserve[RESERVE_KINDS];
   atomic_bool is_short_of_space; /* the reserve had to be given up, or could not be made */
   struct mutex checkpoint_lock;
-  /* Bytes written, and merges done, when the newest checkpoint was begun; what was loaded
-   * beside one at open counts as written since. */
-  atomic_int_least64_t checkpoint_bytes;
+  /* Bytes and records written, and merges done, when the newest checkpoint was begun; what was
+   * loaded beside one at open counts as written since. */
+  atomic_int_least64_t checkpoint_bytes, checkpoint_records;
   atomic_uint_least64_t checkpoint_merges;
   atomic_uint_least64_t checkpoint_look; /* bytes written at which one may be due */
   atomic_bool is_checkpoint_queued; /* for the worker */
@@ -116,6 +119,10 @@ struct engine {
   bool is_prepare_asked GUARDED_BY(write_lock);
   atomic_bool is_ahead_queued; /* for the helper */
   bool has_prepare_failed GUARDED_BY(write_lock); /* it is asked for again for the next segment */
+  struct mutex delivery_lock;
+  struct condition delivered;
+  bool is_delivered GUARDED_BY(delivery_lock); /* what was asked for, and is not collected yet */
+  struct segment *delivery GUARDED_BY(delivery_lock); /* NULL: it could not be made */
   uint64_t *snapshots GUARDED_BY(write_lock); /* versions of the open ones, rising */
   size_t snapshot_count GUARDED_BY(write_lock);
   size_t snapshot_capacity GUARDED_BY(write_lock);

@@ -183,7 +183,7 @@ static void give_back(struct segment *segment) {
 static void give_back_space(struct engine *engine) REQUIRES(engine->write_lock) {
   mutex_lock(&engine->flush_lock);
   give_back(engine->active);
-  give_back(engine->prepared);
+  give_back(successor_prepared(engine));
   mutex_unlock(&engine->flush_lock);
 }
 
@@ -265,7 +265,7 @@ enum bitcask_status engine_close_cleanly(struct engine *engine) {
   if (status != BITCASK_OK) flush_what_is_there(engine);
   if (status == BITCASK_OK && active != NULL) status = flush_for_sealing(engine, active);
   if (status == BITCASK_OK)
-    status = commit_facts(engine, EDIT_CLOSED, active, engine->prepared);
+    status = commit_facts(engine, EDIT_CLOSED, active, successor_prepared(engine));
   if (status == BITCASK_OK) successor_drop_prepared(engine);
   mutex_unlock(&engine->write_lock);
   return status;
@@ -285,13 +285,24 @@ static enum bitcask_status mark_open(struct engine *engine) REQUIRES(engine->wri
   return status;
 }
 
+/* So many times the size that was asked for a segment may have, where the next one is late. */
+enum { LATE_TIMES = 4 };
+
+/* Would the next segment have to be waited for: until it is made, or until there is room for one
+ * more that is full? */
+static bool is_next_late(struct engine *engine) REQUIRES(engine->write_lock) {
+  if (engine->flusher == NULL) return false; /* nobody else makes it, or room */
+  return successor_is_under_way(engine) || !settle_has_room(engine);
+}
+
 /* Is the active segment, with more in it, to be sealed before? One with nothing in it takes
- * whatever a segment may hold. */
-static bool would_overflow(const struct engine *engine, uint64_t length)
-    REQUIRES(engine->write_lock) {
+ * whatever a segment may hold. The size that a policy has asked for is no bound: where the next
+ * segment is late, the active one is written to until it comes. */
+static bool would_overflow(struct engine *engine, uint64_t length) REQUIRES(engine->write_lock) {
+  uint64_t wanted = atomic_load_explicit(&engine->seal_size, memory_order_relaxed);
   if (length > engine->options.segment_size) return true;
-  return length > atomic_load_explicit(&engine->seal_size, memory_order_relaxed) &&
-         engine->active->facts.records > 0;
+  if (length <= wanted || engine->active->facts.records == 0) return false;
+  return length > LATE_TIMES * wanted || !is_next_late(engine);
 }
 
 enum bitcask_status rotation_make_room(struct engine *engine, uint64_t size, bool is_delete) {

@@ -10,6 +10,12 @@ void settle_add(struct engine *engine, struct segment *segment) {
   engine->full[engine->full_count++] = segment; /* the list of sealed ones holds the reference */
 }
 
+bool settle_is_full(const struct engine *engine, const struct segment *segment) {
+  for (size_t i = 0; i < engine->full_count; i++)
+    if (engine->full[i] == segment) return true;
+  return false;
+}
+
 /* Without a thread to settle them, one that is full is all there may be. */
 static bool has_room(const struct engine *engine) REQUIRES(engine->set_lock) {
   uint64_t bytes = 0;
@@ -85,6 +91,13 @@ static enum bitcask_status settle_one(struct engine *engine, enum settle_need ne
   return status;
 }
 
+bool settle_has_room(struct engine *engine) {
+  mutex_lock(&engine->set_lock);
+  bool result = has_room(engine);
+  mutex_unlock(&engine->set_lock);
+  return result;
+}
+
 static size_t count_full(struct engine *engine) {
   mutex_lock(&engine->set_lock);
   size_t count = engine->full_count;
@@ -94,9 +107,11 @@ static size_t count_full(struct engine *engine) {
 
 bool settle_is_due(struct engine *engine) { return count_full(engine) > 0; }
 
-/* Later, a writer beside us may fill them as fast as we settle them. */
+/* Where there is room, nobody waits for the one that is being settled. Later, a writer beside us
+ * may fill them as fast as we settle them. */
 enum bitcask_status settle_full(struct engine *engine, enum settle_need need) {
   enum bitcask_status status = BITCASK_OK;
+  if (need == SETTLE_FOR_ROOM && settle_has_room(engine)) return BITCASK_OK;
   size_t left = need == SETTLE_LATER ? count_full(engine) : SIZE_MAX;
   for (bool done = false; status == BITCASK_OK && !done && left > 0; left--)
     status = settle_one(engine, need, &done);

@@ -20,6 +20,13 @@ void settle_add(struct engine *engine, struct segment *segment) REQUIRES(engine-
 /* Is any full? */
 bool settle_is_due(struct engine *engine) EXCLUDES(engine->set_lock);
 
+/* Is this one full, and not sealed in the manifest yet? */
+bool settle_is_full(const struct engine *engine, const struct segment *segment)
+    REQUIRES(engine->set_lock);
+
+/* Can one more become full, without waiting for any? */
+bool settle_has_room(struct engine *engine) EXCLUDES(engine->set_lock);
+
 /* Why: to have all that is full sealed, for which the reserve of the manifest is there; to have
  * room for one more; or because what is full now is to be sealed some time. */
 enum settle_need { SETTLE_ALL, SETTLE_FOR_ROOM, SETTLE_LATER };

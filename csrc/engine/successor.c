@@ -52,17 +52,39 @@ static struct segment *make_and_name(struct engine *engine) {
   return NULL;
 }
 
+/* A writer who waits for it has the write lock. */
+static void deliver(struct engine *engine, struct segment *segment) {
+  mutex_lock(&engine->delivery_lock);
+  engine->delivery = segment;
+  engine->is_delivered = true;
+  condition_wake_all(&engine->delivered);
+  mutex_unlock(&engine->delivery_lock);
+}
+
 /* In the background. Whoever needs the segment makes it himself where this has failed,
- * and tells. */
+ * and tells. Appends may begin before it is ready for them. */
 static void prepare(void *owner, void *context) {
   struct engine *engine = owner;
   (void)context;
   struct segment *segment = make_and_name(engine);
-  if (segment != NULL) ahead_prepare(engine, segment);
-  mutex_lock(&engine->write_lock);
-  engine->prepared = segment;
-  engine->has_prepare_failed = segment == NULL;
-  mutex_unlock(&engine->write_lock);
+  uint64_t end = segment != NULL ? ahead_plan(engine, segment) : 0;
+  if (segment != NULL) segment_ref(segment);
+  deliver(engine, segment);
+  if (segment != NULL) ahead_prepare(segment, end);
+  segment_unref(segment);
+}
+
+/* What has been delivered is the one that is prepared; `waits`: until it is. */
+static void collect(struct engine *engine, bool waits) REQUIRES(engine->write_lock) {
+  mutex_lock(&engine->delivery_lock);
+  while (waits && !engine->is_delivered)
+    condition_wait(&engine->delivered, &engine->delivery_lock);
+  if (engine->is_delivered) {
+    engine->prepared = engine->delivery;
+    engine->has_prepare_failed = engine->delivery == NULL;
+    engine->is_delivered = false;
+  }
+  mutex_unlock(&engine->delivery_lock);
 }
 
 /* The flusher may be at work for longer than it takes to fill the rest of a segment. */
@@ -77,6 +99,27 @@ void successor_prepare(struct engine *engine) {
   engine->is_prepare_asked = worker_add(maker(engine), prepare, NULL);
 }
 
+static bool is_missing(const struct engine *engine) REQUIRES(engine->write_lock) {
+  return engine->is_prepare_asked && engine->prepared == NULL && !engine->has_prepare_failed;
+}
+
+bool successor_is_under_way(struct engine *engine) {
+  if (is_missing(engine)) collect(engine, false);
+  return is_missing(engine);
+}
+
+struct segment *successor_prepared(struct engine *engine) {
+  collect(engine, false);
+  return engine->prepared;
+}
+
+/* One that is being made is there sooner than another would be, and that one would stand in its
+ * way. Where no thread of its own makes it, its turn may be far off. */
+static struct segment *wait_for_prepared(struct engine *engine) REQUIRES(engine->write_lock) {
+  if (successor_is_under_way(engine) && engine->helper != NULL) collect(engine, true);
+  return engine->prepared;
+}
+
 /* The manifest has it as open behind all others. */
 static bool is_in_place(struct engine *engine, const struct segment *segment) {
   return atomic_load(&engine->newest_open) == segment->facts.id;
@@ -84,11 +127,11 @@ static bool is_in_place(struct engine *engine, const struct segment *segment) {
 
 enum bitcask_status successor_take(struct engine *engine, uint64_t record_size,
                                    struct successor *out) {
-  struct segment *prepared = engine->prepared;
+  bool is_large = HEADER_SIZE + record_size > engine->options.segment_size;
+  struct segment *prepared = is_large ? NULL : wait_for_prepared(engine);
   if (engine->has_prepare_failed) engine->is_prepare_asked = engine->has_prepare_failed = false;
   *out = (struct successor){.naming = NAMING_DUE};
-  if (prepared == NULL || HEADER_SIZE + record_size > engine->options.segment_size)
-    return make(engine, record_size, &out->segment);
+  if (prepared == NULL) return make(engine, record_size, &out->segment);
   engine->prepared = NULL;
   engine->is_prepare_asked = false;
   out->segment = prepared;
@@ -115,7 +158,7 @@ void successor_give_back(struct engine *engine, const struct successor *successo
 }
 
 void successor_drop_prepared(struct engine *engine) {
-  struct segment *prepared = engine->prepared;
+  struct segment *prepared = successor_prepared(engine);
   engine->prepared = NULL;
   engine->is_prepare_asked = false;
   if (prepared != NULL) drop(engine, prepared);

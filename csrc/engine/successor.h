@@ -14,6 +14,12 @@
  * are made when they are needed. */
 void successor_prepare(struct engine *engine) REQUIRES(engine->write_lock);
 
+/* Is it being made? Then it will be there in a moment. */
+bool successor_is_under_way(struct engine *engine) REQUIRES(engine->write_lock);
+
+/* The one that is made already, or NULL. */
+struct segment *successor_prepared(struct engine *engine) REQUIRES(engine->write_lock);
+
 /* Does the manifest have it as open, behind all others? One that was passed over by another, for a
  * record that it had no room for, or because it came a moment too late, stands before that one:
  * misplaced. */

@@ -158,6 +158,7 @@ static enum bitcask_status try_append(struct engine *engine, struct group *group
   TRY(segment_append_all(engine->active, group->records, group->count, headroom, group->offsets));
   place_writes(engine, group);
   engine_add(&engine->counters.bytes_written, group->bytes);
+  engine_add(&engine->counters.records_written, group->count);
   rotation_flush_ahead(engine);
   ahead_look(engine, group->bytes);
   rotation_note_growth(engine);

@@ -10,13 +10,14 @@
  *   local counted, hit = shim.disarm()   -- calls seen; the first that was hit, or nil
  *
  * A flush of a mapping is an fdatasync, too. Instead of an error: kill = "before", "half" (of a pwrite) or "after"; or short = true,
- * for a pwrite that writes less than it was asked to.
+ * for a pwrite that writes less than it was asked to; or hold = true: the call is made when the shim is disarmed.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -44,7 +45,7 @@ static const char *const call_names[] = {
 
 enum { PATH_SIZE = 512 };
 
-enum act { ACT_NONE, ACT_FAIL, ACT_KILL_BEFORE, ACT_KILL_HALF, ACT_KILL_AFTER, ACT_SHORT };
+enum act { ACT_NONE, ACT_FAIL, ACT_KILL_BEFORE, ACT_KILL_HALF, ACT_KILL_AFTER, ACT_SHORT, ACT_HOLD };
 
 /* What to do. Changed only while nothing is armed. */
 static struct {
@@ -57,6 +58,22 @@ static struct {
   atomic_bool is_noting, was_hit; /* the first hit, which is what `hit` tells of */
   char hit[128];
 } plan;
+
+static pthread_mutex_t hold_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t let_go = PTHREAD_COND_INITIALIZER;
+
+static void hold(void) {
+  pthread_mutex_lock(&hold_lock);
+  while (atomic_load(&plan.is_armed)) pthread_cond_wait(&let_go, &hold_lock);
+  pthread_mutex_unlock(&hold_lock);
+}
+
+static void arm_or_disarm(bool is_armed) {
+  pthread_mutex_lock(&hold_lock);
+  atomic_store(&plan.is_armed, is_armed);
+  pthread_cond_broadcast(&let_go);
+  pthread_mutex_unlock(&hold_lock);
+}
 
 /* The name of the file that is mapped there, or "". */
 static const char *mapped_name(const void *at, char path[PATH_SIZE]) {
@@ -95,6 +112,7 @@ static enum act consult(enum call call, int fd, const char *name) {
   if (number < plan.at || (plan.times >= 0 && number >= plan.at + plan.times)) return ACT_NONE;
   note_hit(call, fd, name);
   if (plan.act == ACT_KILL_BEFORE) raise(SIGKILL);
+  if (plan.act == ACT_HOLD) hold();
   if (plan.act == ACT_FAIL) errno = plan.error;
   return plan.act;
 }
@@ -251,7 +269,7 @@ static long number_field(lua_State *L, const char *name, long otherwise) {
 
 static int arm(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  atomic_store(&plan.is_armed, false);
+  arm_or_disarm(false);
   const char *calls = text_field(L, "calls"), *error = text_field(L, "error");
   const char *kill = text_field(L, "kill");
   plan.calls = calls != NULL ? parse_calls(L, calls) : (1u << CALL_COUNT) - 1;
@@ -259,15 +277,17 @@ static int arm(lua_State *L) {
   plan.times = plan.at > 0 ? number_field(L, "times", 1) : 0;
   plan.error = error != NULL ? parse_error(L, error) : 0;
   plan.act = error != NULL ? ACT_FAIL : kill != NULL ? parse_kill(kill) : ACT_SHORT;
+  lua_getfield(L, 1, "hold");
+  if (lua_toboolean(L, -1)) plan.act = ACT_HOLD;
   atomic_store(&plan.counted, 0);
   atomic_store(&plan.was_hit, false);
   atomic_store(&plan.is_noting, false);
-  atomic_store(&plan.is_armed, true);
+  arm_or_disarm(true);
   return 0;
 }
 
 static int disarm(lua_State *L) {
-  atomic_store(&plan.is_armed, false);
+  arm_or_disarm(false);
   lua_pushinteger(L, atomic_load(&plan.counted));
   if (!atomic_load(&plan.was_hit)) return 1;
   lua_pushstring(L, plan.hit);
