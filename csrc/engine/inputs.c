@@ -5,6 +5,7 @@
 
 #include "engine/closing.h"
 #include "engine/rotation.h"
+#include "engine/settle.h"
 
 /* ---- Choosing ---- */
 
@@ -78,6 +79,7 @@ static enum bitcask_status choose(struct inputs *inputs, struct engine *engine,
   if (inputs->items == NULL) return BITCASK_NOMEMORY;
   for (size_t i = 0; i < engine->sealed_count; i++) {
     struct segment *segment = engine->sealed[i];
+    if (settle_is_full(engine, segment)) continue; /* since a moment ago */
     if (!is_chosen(options, named, segment)) continue;
     inputs->items[inputs->count++].segment = segment_ref(segment);
     segment->is_input = true;
@@ -85,23 +87,26 @@ static enum bitcask_status choose(struct inputs *inputs, struct engine *engine,
   return BITCASK_OK;
 }
 
-/* All that is sealed shall be so in the manifest, too, and every write in it be published: what
- * has no entry yet would be taken for dead. */
-static enum bitcask_status settle_and_publish(struct engine *engine)
-    REQUIRES(engine->write_lock) {
-  TRY(rotation_settle(engine));
-  return rotation_publish_pending(engine);
+/* What was full by now shall be sealed in the manifest, too. Nobody who writes waits for that,
+ * unless there is no room for the edit. */
+static enum bitcask_status settle(struct engine *engine) {
+  enum bitcask_status status = settle_full(engine, SETTLE_LATER);
+  if (status != BITCASK_NOSPACE) return status;
+  mutex_lock(&engine->write_lock);
+  status = rotation_settle(engine);
+  mutex_unlock(&engine->write_lock);
+  return status;
 }
 
 enum bitcask_status inputs_choose(struct inputs *inputs, struct engine *engine,
                                   const struct bitcask_merge_options *options) {
   struct named named;
   *inputs = (struct inputs){.engine = engine};
-  TRY(rotation_settle_ahead(engine));
+  TRY(settle(engine));
   enum bitcask_status status = sort_named(options, &named);
   if (status == BITCASK_OK) {
     mutex_lock(&engine->write_lock);
-    status = settle_and_publish(engine);
+    status = rotation_publish_pending(engine); /* what has no entry would be taken for dead */
     mutex_lock(&engine->set_lock);
     if (status == BITCASK_OK) status = choose(inputs, engine, options, &named);
     mutex_unlock(&engine->set_lock);
