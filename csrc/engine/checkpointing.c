@@ -11,9 +11,10 @@
 #include "store/checkpoint.h"
 
 /* In the background one is due when so much was written since the last, and so many times the
- * size of the keydir: then checkpoints add a third at most to what is written. */
+ * size of the keydir: then checkpoints add a third at most to what is written. Of large records
+ * that takes few: to load those is nothing, and every checkpoint flushes. */
 #define DUE_BYTES_MIN ((int64_t)32 << 20)
-enum { DUE_TIMES_KEYDIR = 3 };
+enum { DUE_TIMES_KEYDIR = 3, DUE_RECORDS_MIN = 16 << 10 };
 
 /* At close none is taken for less than a 1024th of the keydir's size. */
 enum { CLOSE_PART_OF_KEYDIR = 1024 };
@@ -40,7 +41,7 @@ struct taking {
   struct segment_facts active;   /* id 0: there was none */
   uint64_t expiring;
   uint64_t begun_ms;
-  int64_t bytes; /* written by then, in this session */
+  int64_t bytes, records; /* written by then, in this session */
   uint64_t merges;
 };
 
@@ -75,13 +76,20 @@ static enum bitcask_status check_undamaged(struct engine *engine) {
                      "the next opening would not meet it");
 }
 
+static int64_t records_written(struct engine *engine) {
+  return (int64_t)atomic_load(&engine->counters.records_written) +
+         (int64_t)atomic_load(&engine->counters.merge_records_written);
+}
+
 static uint64_t entry_bytes(const struct engine *engine) {
   return keydir_count(engine->keydir) * sizeof(struct keydir_entry);
 }
 
 static bool is_due(struct engine *engine) {
   int64_t since = bytes_since(engine);
-  return since >= DUE_BYTES_MIN && since >= DUE_TIMES_KEYDIR * (int64_t)entry_bytes(engine);
+  int64_t records = records_written(engine) - atomic_load(&engine->checkpoint_records);
+  return since >= DUE_BYTES_MIN && since >= DUE_TIMES_KEYDIR * (int64_t)entry_bytes(engine) &&
+         records >= DUE_RECORDS_MIN;
 }
 
 /* Without a merge, and for next to nothing, the one there is will do. */
@@ -106,7 +114,7 @@ static enum bitcask_status add_row(struct taking *taking, const struct segment *
 /* Between the commit of a merge and its end both its inputs and its outputs are among the sealed
  * segments, and entries of either are found: then nothing could be said to be covered. */
 static bool is_switching(struct engine *engine) REQUIRES(engine->set_lock) {
-  return engine->sealed_count != engine->manifest.state.sealed_count;
+  return engine->sealed_count - engine->full_count != engine->manifest.state.sealed_count;
 }
 
 static enum bitcask_status note_segments(struct taking *taking, struct engine *engine)
@@ -134,12 +142,11 @@ static enum bitcask_status note_expiring(struct taking *taking) {
 /* All that is appended by now is to be published, so that entries tell of it. */
 static enum bitcask_status begin_locked(struct taking *taking, struct engine *engine)
     REQUIRES(engine->write_lock) {
-  /* Of full ones that are not settled nobody could tell after a crash how far they go. */
-  TRY(settle_full(engine, SETTLE_LATER));
   TRY(rotation_publish_pending(engine));
   publish_expired(engine);
   taking->begun_ms = engine->disk->ops->now_ms(engine->disk);
   taking->bytes = bytes_written(engine);
+  taking->records = records_written(engine);
   taking->merges = atomic_load(&engine->counters.merges);
   TRY(note_segments(taking, engine));
   return note_expiring(taking);
@@ -147,7 +154,6 @@ static enum bitcask_status begin_locked(struct taking *taking, struct engine *en
 
 static enum bitcask_status begin(struct taking *taking) {
   struct engine *engine = taking->engine;
-  TRY(rotation_settle_ahead(engine));
   mutex_lock(&engine->write_lock);
   enum bitcask_status status = begin_locked(taking, engine);
   mutex_unlock(&engine->write_lock);
@@ -280,8 +286,16 @@ static enum bitcask_status name_it(struct taking *taking) {
   bitcask_buffer_release(&items);
   if (status != BITCASK_OK) return status;
   atomic_store(&engine->checkpoint_bytes, taking->bytes);
+  atomic_store(&engine->checkpoint_records, taking->records);
   atomic_store(&engine->checkpoint_merges, taking->merges);
   return BITCASK_OK;
+}
+
+/* What the checkpoint leads to. What was full when it was begun has to be sealed as well: of what is
+ * not, nobody could tell after a crash how far it goes. */
+static enum bitcask_status make_durable(const struct taking *taking) {
+  TRY(settle_full(taking->engine, SETTLE_LATER));
+  return taking->is_closing ? BITCASK_OK : engine_flush(taking->engine);
 }
 
 static enum bitcask_status take_steps(struct taking *taking) {
@@ -289,7 +303,7 @@ static enum bitcask_status take_steps(struct taking *taking) {
   TRY(copy_shards(taking));
   TRY(note_later_segments(taking));
   fill_rows(taking);
-  if (!taking->is_closing) TRY(engine_flush(taking->engine));
+  TRY(make_durable(taking));
   fill_index(taking);
   TRY(checkpoint_finish(taking->writer));
   TRY(check_undamaged(taking->engine)); /* a shard may have been found out anew meanwhile */

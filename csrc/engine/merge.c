@@ -228,6 +228,7 @@ static void report_merged(struct bitcask_merge *merge) {
   atomic_fetch_add(&engine->counters.merges, 1);
   atomic_fetch_add(&engine->counters.merge_bytes_read, merge->report.bytes_read);
   atomic_fetch_add(&engine->counters.merge_bytes_written, merge->report.bytes_written);
+  atomic_fetch_add(&engine->counters.merge_records_written, merge->report.records_kept);
   struct bitcask_event event = {.kind = BITCASK_EVENT_MERGED,
                                 .segments = merge->report.segments_in,
                                 .bytes = merge->report.bytes_written,

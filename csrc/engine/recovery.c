@@ -323,8 +323,9 @@ static void load_checkpoint(struct recovery *recovery) {
 }
 
 /* As if it had been written since the checkpoint. */
-static void note_lag(struct engine *engine, uint64_t bytes) {
+static void note_lag(struct engine *engine, uint64_t bytes, uint64_t records) {
   atomic_fetch_sub(&engine->checkpoint_bytes, (int64_t)bytes);
+  atomic_fetch_sub(&engine->checkpoint_records, (int64_t)records);
 }
 
 /* What the checkpoint does not tell of a segment. */
@@ -336,7 +337,7 @@ static enum bitcask_status load_rest(struct recovery *recovery, struct segment *
   if (known.length == segment->facts.length) return BITCASK_OK;
   TRY(load_records(engine, segment, &known, segment->facts.length, found));
   recovery->event->replayed += found->records - known.records;
-  note_lag(engine, segment->facts.length - known.length);
+  note_lag(engine, segment->facts.length - known.length, found->records - known.records);
   return BITCASK_OK;
 }
 
@@ -430,7 +431,8 @@ static enum bitcask_status load_sealed(struct recovery *recovery) {
     if (known.length < segment->facts.length) {
       TRY(load_segment(engine, segment, &known, &used_hint));
       recovery->event->replayed += segment->facts.records - known.records;
-      note_lag(engine, segment->facts.length - known.length);
+      note_lag(engine, segment->facts.length - known.length,
+               segment->facts.records - known.records);
     }
     segment->lacks_hint = !used_hint;
   }
