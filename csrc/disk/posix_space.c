@@ -17,7 +17,8 @@ enum {
   SELDOM_SIZE = 256 << 10,     /* more than this between two flushes: they come seldom */
   ALLOCATE_SIZE_MIN = 64 << 10, /* space is allocated ahead in steps from here */
   ALLOCATE_SIZE_MAX = 8 << 20,  /* doubling up to here */
-  ADVICE_SIZE = 4 << 20
+  ADVICE_SIZE = 4 << 20,
+  PIECE_SIZE = 4 << 20 /* of what is flushed, on its way to the device at a time */
 };
 
 static uint64_t page_floor(uint64_t offset) { return offset & ~(uint64_t)(PAGE_SIZE_MIN - 1); }
@@ -215,8 +216,30 @@ static void end_writing(struct posix_space *space, uint64_t size) {
   atomic_store_explicit(&space->unmapped, page_floor(size), memory_order_relaxed);
 }
 
+/* Begin to write these bytes down; `waits`: until they are. What the system does not know how to
+ * do is left to the flush. */
+static int write_range(const struct posix_space *space, uint64_t from, uint64_t size, bool waits) {
+  unsigned wait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER;
+  int result = sync_file_range(space->fd, (off_t)from, (off_t)size,
+                               SYNC_FILE_RANGE_WRITE | (waits ? wait : 0));
+  return result != 0 && (errno == EIO || errno == ENOSPC || errno == EDQUOT) ? -1 : 0;
+}
+
+/* Much at once would fill the queue of the device, and whoever flushes a little in another file, a
+ * header or an edit that a writer waits for, would stand behind all of it. So it is written piece
+ * by piece, two at a time. What fails here the flush would not tell of again. */
+static int write_pieces(const struct posix_space *space, uint64_t size) {
+  uint64_t from = page_floor(atomic_load_explicit(&space->flushed, memory_order_relaxed));
+  for (; from + 2 * PIECE_SIZE < size; from += PIECE_SIZE) {
+    if (write_range(space, from + PIECE_SIZE, PIECE_SIZE, false) != 0) return -1;
+    if (write_range(space, from, PIECE_SIZE, true) != 0) return -1;
+  }
+  return 0;
+}
+
 int posix_space_flush(struct posix_space *space, uint64_t size) {
   end_writing(space, size);
+  if (write_pieces(space, size) != 0) return -1;
   atomic_store_explicit(&space->flushed, size, memory_order_relaxed);
   bool is_ahead = space->capacity > 0 && space->map != NULL && size > 0;
   return is_ahead ? msync(space->map, (size_t)size, MS_SYNC) : fdatasync(space->fd);
