@@ -111,23 +111,16 @@ static enum bitcask_status add_row(struct taking *taking, const struct segment *
   return buffer_append(&taking->rows, bytes_of(&row, sizeof row));
 }
 
-/* Between the commit of a merge and its end both its inputs and its outputs are among the sealed
- * segments, and entries of either are found: then nothing could be said to be covered. */
-static bool is_switching(struct engine *engine) REQUIRES(engine->set_lock) {
-  return engine->sealed_count - engine->full_count != engine->manifest.state.sealed_count;
-}
-
 static enum bitcask_status note_segments(struct taking *taking, struct engine *engine)
     REQUIRES(engine->write_lock) {
   enum bitcask_status status = BITCASK_OK;
-  mutex_lock(&engine->manifest_lock);
   mutex_lock(&engine->set_lock);
-  if (is_switching(engine))
+  /* Entries of inputs and of outputs are found: nothing could be said to be covered. */
+  if (engine->is_switching)
     status = status_fail(BITCASK_BUSY, "a merge is changing over to its outputs");
   for (size_t i = 0; status == BITCASK_OK && i < engine->sealed_count; i++)
     status = add_row(taking, engine->sealed[i], engine->sealed[i]->facts.length);
   mutex_unlock(&engine->set_lock);
-  mutex_unlock(&engine->manifest_lock);
   if (status != BITCASK_OK || engine->active == NULL) return status;
   taking->active = engine->active->facts;
   return add_row(taking, engine->active, taking->active.length);

@@ -155,6 +155,7 @@ struct engine {
   struct segment *full[ENGINE_FULL_MAX] GUARDED_BY(set_lock); /* oldest first, of the sealed: open
                                                   in the manifest, and not durable, yet */
   size_t full_count GUARDED_BY(set_lock);
+  bool is_switching GUARDED_BY(set_lock); /* inputs and outputs of a merge are both sealed */
   struct segment *leaving GUARDED_BY(set_lock); /* replaced, without a name, to be closed */
   struct bitcask_merge *merge GUARDED_BY(set_lock); /* the one that is not ended; NULL: none */
   struct condition merge_ended; /* with set_lock */

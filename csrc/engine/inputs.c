@@ -185,6 +185,7 @@ void inputs_retire(struct inputs *inputs) {
   struct engine *engine = inputs->engine;
   mutex_lock(&engine->set_lock);
   take_from_set(engine);
+  engine->is_switching = false;
   mutex_unlock(&engine->set_lock);
   /* No entry leads to them any more; wait for readers who found one before, and for the
    * writer, who is behind the write lock instead of the guard. */

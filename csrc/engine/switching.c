@@ -46,13 +46,21 @@ static void forget_needed(struct engine *engine) {
   mutex_unlock(&engine->set_lock);
 }
 
+static void set_switching(struct engine *engine, bool is_switching) {
+  mutex_lock(&engine->set_lock);
+  engine->is_switching = is_switching;
+  mutex_unlock(&engine->set_lock);
+}
+
 enum bitcask_status switching_commit(struct switching *switching, uint64_t dropped_version) {
   struct engine *engine = switching->engine;
   size_t promised = switching->outputs->count;
   TRY(engine_promise_sealed(engine, promised));
   if (MUTANT(INPUTS_REMOVED_FIRST)) remove_inputs(switching);
+  set_switching(engine, true);
   enum bitcask_status status = commit_edit(switching, dropped_version);
   if (status != BITCASK_OK) {
+    set_switching(engine, false);
     engine_break_promise(engine, promised);
     return status;
   }
