@@ -33,6 +33,7 @@ struct recovery {
   bool is_restored;          /* it is the keydir's now */
   struct segment *open[MANIFEST_OPEN_MAX]; /* those that were, until they are loaded */
   size_t open_count;
+  uint64_t open_records; /* about so many in them that no checkpoint tells of */
   struct bitcask_buffer hints; /* uint64_t: ids of the hint files there are, rising */
 };
 
@@ -270,6 +271,7 @@ static enum bitcask_status open_unclean(struct recovery *recovery) {
     recovery->newest_seen = tails.newest_version;
     for (size_t i = 0; status == BITCASK_OK && i < tails.count; i++) {
       recovery->was_started_anew |= tails.items[i].was_started_anew;
+      recovery->open_records += tails.items[i].records;
       status = take_open(recovery, &tails.items[i]);
     }
   }
@@ -313,10 +315,22 @@ static enum bitcask_status open_last(struct recovery *recovery) {
 
 /* ---- The keydir ---- */
 
+/* About how many records the checkpoint does not tell of. */
+static uint64_t count_unknown(const struct recovery *recovery) {
+  const struct engine *engine = recovery->engine;
+  uint64_t count = recovery->open_records;
+  for (size_t i = 0; i < engine->sealed_count; i++) {
+    struct segment_facts known = restore_known(recovery->restore, engine->sealed[i]);
+    count += engine->sealed[i]->facts.records - known.records;
+  }
+  return count;
+}
+
 /* From the checkpoint, if there is one that is of use. */
 static void load_checkpoint(struct recovery *recovery) {
   if (recovery->restore == NULL) return;
-  recovery->is_restored = restore_adopt(recovery->restore, recovery->open, recovery->open_count);
+  recovery->is_restored = restore_adopt(recovery->restore, recovery->open, recovery->open_count,
+                                        count_unknown(recovery));
   if (recovery->is_restored) return;
   restore_close(recovery->restore);
   recovery->restore = NULL;

@@ -13,6 +13,8 @@ struct restore {
   uint64_t *reached; /* by slot: no entry leads behind it; 0: none leads there */
   uint32_t slots;    /* how many there are of these */
   bool has_gone;     /* segments were replaced since */
+  uint64_t expected; /* so many records are to be loaded, */
+  bool is_rewritten; /* so many that most of its pages would be written to */
   bool is_open;      /* the engine is: others may look into the keydir */
 };
 
@@ -234,10 +236,20 @@ static void mark_gone(void *context, uint64_t hash, struct keydir_entry *entry) 
   if (engine_segment(engine, entry->at) == NULL) entry->at |= PLACE_TOMBSTONE;
 }
 
+/* With room for its share of what is to be loaded, if not much more is asked for than it would
+ * grow by anyway: they may all be records of keys that are there. */
+static enum bitcask_status own_shard(struct restore *restore, unsigned shard) {
+  unsigned room = restore->file->index.shards[shard].count / 8;
+  uint64_t share = restore->expected / KEYDIR_SHARDS;
+  return keydir_own(restore->engine->keydir, shard, share < room ? (unsigned)share : room);
+}
+
 /* Wake a shard, and take out of it what leads to segments that are gone. */
 static enum bitcask_status settle_shard(struct restore *restore, unsigned shard) {
   struct engine *engine = restore->engine;
-  if (!restore->has_gone) return keydir_wake(engine->keydir, shard);
+  TRY(keydir_wake(engine->keydir, shard));
+  if (restore->is_rewritten) TRY(own_shard(restore, shard));
+  if (!restore->has_gone) return BITCASK_OK;
   TRY(keydir_visit_shard(engine->keydir, shard, mark_gone, engine));
   keydir_drop_tombstones(engine->keydir, shard);
   return BITCASK_OK;
@@ -251,11 +263,21 @@ static void *settle_some(void *context) {
   return NULL;
 }
 
-static bool settle_all(struct restore *restore) {
+/* Each record changes an entry somewhere. To write to a page of the checkpoint's private mapping
+ * is to have it copied by a fault, which interrupts the other threads, too: several times the
+ * price of a copy that is made at once. */
+static bool is_rewritten(const struct restore *restore) {
+  enum { PAGE_SIZE = 4096 };
+  return restore->expected >= disk_file_size(restore->file->file) / PAGE_SIZE / 2;
+}
+
+static bool settle_all(struct restore *restore, uint64_t expected) {
   enum { THREADS = 2, SHARED_KEYS_MIN = 100000 };
   struct engine *engine = restore->engine;
   bool is_shared = !engine->options.no_threads && thread_processors() > 1 &&
                    keydir_count(engine->keydir) >= SHARED_KEYS_MIN;
+  restore->expected = expected;
+  restore->is_rewritten = is_rewritten(restore);
   struct sweeper mine = {.restore = restore, .step = is_shared ? THREADS : 1}, other = mine;
   other.first = 1;
   if (is_shared && thread_start(&other.thread, "bitcask-open", settle_some, &other) != BITCASK_OK) {
@@ -264,7 +286,9 @@ static bool settle_all(struct restore *restore) {
   }
   settle_some(&mine);
   if (is_shared) pthread_join(other.thread, NULL);
-  return mine.status == BITCASK_OK && other.status == BITCASK_OK;
+  if (mine.status != BITCASK_OK || other.status != BITCASK_OK) return false;
+  if (restore->is_rewritten) checkpoint_forget_all(restore->file);
+  return true;
 }
 
 /* ---- What expires ---- */
@@ -327,7 +351,8 @@ static void give_up(struct restore *restore, struct segment *const *open, size_t
   expiry_clear(&engine->expiry);
 }
 
-bool restore_adopt(struct restore *restore, struct segment *const *open, size_t count) {
+bool restore_adopt(struct restore *restore, struct segment *const *open, size_t count,
+                   uint64_t expected) {
   struct engine *engine = restore->engine;
   uint64_t seed = engine->hash.seed;
   if (!take_segments(restore, open, count)) {
@@ -336,7 +361,8 @@ bool restore_adopt(struct restore *restore, struct segment *const *open, size_t 
   }
   put_to_sleep(restore);
   engine->hash.seed = restore->file->index.hash_seed;
-  bool is_sound = (is_all(restore, open, count) || settle_all(restore)) && restore_expiry(restore);
+  bool is_sound = (is_all(restore, open, count) || settle_all(restore, expected)) &&
+                  restore_expiry(restore);
   if (!is_sound) {
     engine->hash.seed = seed;
     give_up(restore, open, count);

@@ -31,10 +31,11 @@ enum bitcask_status restore_take_slot(struct restore *restore, struct engine *en
  * there is no such part, or no checkpoint. */
 struct segment_facts restore_known(const struct restore *restore, const struct segment *segment);
 
-/* Use it: the engine has all sealed segments, and these were open and have their ends found.
- * False: it is of no use after all, and the keydir is empty; it is to be closed. Else it is the
- * keydir's. */
-bool restore_adopt(struct restore *restore, struct segment *const *open, size_t count);
+/* Use it: the engine has all sealed segments, and these were open and have their ends found;
+ * about `expected` records will be loaded. False: it is of no use after all, and the keydir is
+ * empty; it is to be closed. Else it is the keydir's. */
+bool restore_adopt(struct restore *restore, struct segment *const *open, size_t count,
+                   uint64_t expected);
 
 /* Have segments gone that it tells of? Then what took their place may hold records that were dead
  * when it was begun, hidden by tombstones which it does not know. */

@@ -205,6 +205,10 @@ void checkpoint_forget(struct checkpoint_file *file, unsigned shard) {
   file->file->ops->forget(file->file, row->offset, size);
 }
 
+void checkpoint_forget_all(struct checkpoint_file *file) {
+  file->file->ops->forget(file->file, 0, disk_file_size(file->file));
+}
+
 void checkpoint_close(struct checkpoint_file *file) {
   if (file == NULL) return;
   checkpoint_index_release(&file->index);

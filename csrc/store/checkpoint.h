@@ -74,6 +74,9 @@ enum bitcask_status checkpoint_items(const struct checkpoint_file *file, bitcask
 /* The slots of a shard are of no use any more. */
 void checkpoint_forget(struct checkpoint_file *file, unsigned shard);
 
+/* The same of all shards. */
+void checkpoint_forget_all(struct checkpoint_file *file);
+
 /* NULL is fine. */
 void checkpoint_close(struct checkpoint_file *file);
 

@@ -224,17 +224,33 @@ void keydir_find_old(struct keydir *keydir, uint64_t hash, uint64_t version, uns
 
 /* ---- Growing ---- */
 
-/* A table in its waker's memory cannot grow there. */
-static enum bitcask_status take_over(struct keydir *keydir, struct shard *shard) {
-  TRY(keydir_table_own(&shard->table));
-  keydir->waker.drop(keydir->waker.context, (unsigned)(shard - keydir->shards));
+static enum bitcask_status own(struct keydir *keydir, struct shard *shard, unsigned more) {
+  size_t before = keydir_table_bytes(&shard->table);
+  TRY(keydir_table_own(&shard->table, more, (unsigned)(shard - keydir->shards)));
+  atomic_fetch_add(&keydir->bytes, keydir_table_bytes(&shard->table) - before);
   shard->is_borrowed = false;
+  shard->stamp++;
+  return BITCASK_OK;
+}
+
+enum bitcask_status keydir_own(struct keydir *keydir, unsigned number, unsigned more) {
+  struct shard *shard = &keydir->shards[number];
+  latch_lock(&shard->lock, &keydir->lot);
+  enum bitcask_status status = shard->is_borrowed ? own(keydir, shard, more) : BITCASK_OK;
+  latch_unlock(&shard->lock, &keydir->lot);
+  return status;
+}
+
+/* A table in its waker's memory cannot grow there. */
+static enum bitcask_status take_over(struct keydir *keydir, struct shard *shard, unsigned more) {
+  TRY(own(keydir, shard, more));
+  keydir->waker.drop(keydir->waker.context, (unsigned)(shard - keydir->shards));
   return BITCASK_OK;
 }
 
 static enum bitcask_status make_room(struct keydir *keydir, struct shard *shard, unsigned more) {
   if (keydir_table_has_room(&shard->table, more)) return BITCASK_OK;
-  if (shard->is_borrowed) TRY(take_over(keydir, shard));
+  if (shard->is_borrowed) TRY(take_over(keydir, shard, more));
   size_t before = keydir_table_bytes(&shard->table);
   unsigned number = (unsigned)(shard - keydir->shards);
   enum bitcask_status status = keydir_table_make_room(&shard->table, more, number);

@@ -89,6 +89,11 @@ void keydir_clear(struct keydir *keydir);
 enum bitcask_status keydir_wake(struct keydir *keydir, unsigned shard);
 enum bitcask_status keydir_wake_all(struct keydir *keydir);
 
+/* Put the table of a shard that is awake into memory of its own, for many changes to come, with
+ * homes for `more` entries: what is the waker's may cost more to change, a page at a time. The
+ * waker is not told to drop it. */
+enum bitcask_status keydir_own(struct keydir *keydir, unsigned shard, unsigned more);
+
 /* A copy of the table of a shard, its slots in *slots. */
 enum bitcask_status keydir_copy_table(struct keydir *keydir, unsigned shard,
                                       struct bitcask_buffer *slots, struct keydir_table *out);

@@ -180,12 +180,62 @@ enum bitcask_status keydir_table_make_room(struct keydir_table *table, unsigned 
   return tail_has_room(table, more) ? BITCASK_OK : grow_tail(table, more);
 }
 
-enum bitcask_status keydir_table_own(struct keydir_table *table) {
-  size_t size = keydir_table_bytes(table);
-  struct keydir_entry *slots = memory_table_resize(NULL, 0, size);
-  if (slots == NULL) return BITCASK_NOMEMORY;
-  memcpy(slots, table->slots, size);
-  __atomic_store_n(&table->slots, slots, __ATOMIC_RELAXED); /* for keydir_prefetch */
+/* ---- Owning ---- */
+
+/* Where the last entry would end among so many homes. */
+static uint32_t end_among(const struct keydir_table *table, uint32_t homes) {
+  uint32_t next = 0;
+  for (uint32_t i = 0; i < table->used_end; i++) {
+    uint32_t home = keydir_table_home(homes, table->slots[i].hash);
+    if (table->slots[i].at != 0) next = (home > next ? home : next) + 1;
+  }
+  return next;
+}
+
+/* Put each entry of `from` to its place among the slots of `to`, which hold anything. */
+static void spread_into(struct keydir_table *to, const struct keydir_table *from) {
+  const struct keydir_entry empty = {0};
+  uint32_t next = 0;
+  for (uint32_t i = 0; i < from->used_end; i++) {
+    uint32_t home = keydir_table_home(to->homes, from->slots[i].hash);
+    if (from->slots[i].at == 0) continue;
+    while (next < home) to->slots[next++] = empty;
+    to->slots[next++] = from->slots[i];
+  }
+  to->used_end = next;
+  memset(to->slots + next, 0, (keydir_table_end(to) - next) * sizeof *to->slots);
+}
+
+/* The numbers of a table for its entries and `more`. */
+static struct keydir_table larger(const struct keydir_table *table, unsigned more, unsigned phase) {
+  uint32_t homes = homes_for((uint64_t)table->count + more, phase), tail = usual_tail(homes) + 1;
+  uint32_t slots = slots_for(homes + tail);
+  homes = slots - tail;
+  uint32_t end = end_among(table, homes), behind = end > homes ? end - homes : 0;
+  if (tail_for(behind, 1) > tail) slots = slots_for(homes + tail_for(behind, 1));
+  return (struct keydir_table){.homes = homes, .tail = slots - homes, .count = table->count};
+}
+
+static struct keydir_table same_size(const struct keydir_table *table) {
+  struct keydir_table same = *table;
+  same.slots = NULL;
+  return same;
+}
+
+enum bitcask_status keydir_table_own(struct keydir_table *table, unsigned more, unsigned phase) {
+  bool is_enough = more == 0 || homes_have_room(table, more);
+  struct keydir_table own = is_enough ? same_size(table) : larger(table, more, phase);
+  size_t size = keydir_table_bytes(&own);
+  own.slots = memory_table_resize(NULL, 0, size);
+  if (own.slots == NULL) return BITCASK_NOMEMORY;
+  if (is_enough)
+    memcpy(own.slots, table->slots, size);
+  else
+    spread_into(&own, table);
+  __atomic_store_n(&table->slots, own.slots, __ATOMIC_RELAXED); /* for keydir_prefetch */
+  __atomic_store_n(&table->homes, own.homes, __ATOMIC_RELAXED);
+  table->tail = own.tail;
+  table->used_end = own.used_end;
   return BITCASK_OK;
 }
 

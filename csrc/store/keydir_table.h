@@ -85,9 +85,9 @@ enum bitcask_status keydir_table_make_room(struct keydir_table *table, unsigned 
 /* Is there that room? Looks at nothing but the table's numbers most of the time. */
 bool keydir_table_has_room(struct keydir_table *table, unsigned more);
 
-/* Put the same entries into slots of its own, made by base/memory; the old ones are left to
- * whose they are. */
-enum bitcask_status keydir_table_own(struct keydir_table *table);
+/* Put the same entries into slots of its own, made by base/memory, so many that `more` entries
+ * have homes; the old ones are left to whose they are. On failure nothing has changed. */
+enum bitcask_status keydir_table_own(struct keydir_table *table, unsigned more, unsigned phase);
 
 /* Give its slots back, and make it empty. */
 void keydir_table_clear(struct keydir_table *table);

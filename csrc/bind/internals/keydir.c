@@ -43,10 +43,11 @@ static int table_remove(lua_State *L) {
   return 1;
 }
 
-/* From slots that are another's to slots of its own. */
+/* (more, phase): from slots that are another's to slots of its own. */
 static int table_own(lua_State *L) {
   struct keydir_table *table = check_table(L), lent = *table;
-  enum bitcask_status status = keydir_table_own(table);
+  enum bitcask_status status = keydir_table_own(table, (unsigned)luaL_optinteger(L, 2, 0),
+                                                 (unsigned)luaL_optinteger(L, 3, 0));
   if (status == BITCASK_OK) keydir_table_clear(&lent);
   return room_status(L, status);
 }

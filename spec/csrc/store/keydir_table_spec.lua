@@ -220,4 +220,29 @@ describe("a table of the keydir", function()
       end
     end
   end)
+
+  for name, hash_of in pairs(hashes) do
+    it("moves to where there is room for more, with a hash that is " .. name, function()
+      for _, first in ipairs { 0, 1, 30, 300, 1500 } do
+        for _, more in ipairs { 1, 10, 700 } do
+          local made, list = assert(tables.new()), {}
+          for n = 1, first do
+            assert(made:make_room(1))
+            made:insert(hash_of(n), n)
+            add(list, hash_of(n), n)
+          end
+          assert(made:own(more, 3))
+          check(made, list)
+          local homes = made:describe().homes
+          for n = first + 1, first + more do
+            assert(made:make_room(1, 3))
+            made:insert(hash_of(n), n)
+            add(list, hash_of(n), n)
+          end
+          check(made, list)
+          assert.equal(homes, made:describe().homes)
+        end
+      end
+    end)
+  end
 end)
