@@ -33,6 +33,8 @@ struct recovery {
   bool is_restored;          /* it is the keydir's now */
   struct segment *open[MANIFEST_OPEN_MAX]; /* those that were, until they are loaded */
   size_t open_count;
+  struct disk_file *unflushed[MANIFEST_OPEN_MAX]; /* of those that may be in the system's cache only */
+  size_t unflushed_count;
   uint64_t open_records; /* about so many in them that no checkpoint tells of */
   struct bitcask_buffer hints; /* uint64_t: ids of the hint files there are, rising */
 };
@@ -216,15 +218,35 @@ static enum bitcask_status copy_unflushed(struct recovery *recovery, struct segm
   return BITCASK_OK;
 }
 
-/* Make what is before its end durable: after the death of the process it may be in the system's
- * cache only. Then have it read like any other sealed segment; the writer is dead. */
-static enum bitcask_status make_durable(struct recovery *recovery, const struct tail *tail,
+/* Begin to make it durable: after the death of the process it may be in the system's cache only.
+ * The disk is busy with that while the keydir is loaded. */
+static enum bitcask_status begin_flush(struct recovery *recovery, const struct segment *segment) {
+  struct disk_directory *directory = recovery->engine->directory;
+  struct disk_file **file = &recovery->unflushed[recovery->unflushed_count];
+  filename name = filename_of_segment(segment->facts.id);
+  TRY(directory->ops->open(directory, name.text, true, file));
+  recovery->unflushed_count++;
+  (*file)->ops->start_sync(*file);
+  return BITCASK_OK;
+}
+
+/* Before anything durable tells of what they hold. */
+static enum bitcask_status flush_open(struct recovery *recovery) {
+  for (size_t i = 0; i < recovery->unflushed_count; i++)
+    if (!MUTANT(TAIL_UNFLUSHED))
+      TRY(recovery->unflushed[i]->ops->sync(recovery->unflushed[i]));
+  return BITCASK_OK;
+}
+
+/* The segment that a tail was read from, to be had like any other that is sealed: the writer is
+ * dead. */
+static enum bitcask_status take_segment(struct recovery *recovery, const struct tail *tail,
                                         struct segment **out) {
-  struct engine *engine = recovery->engine;
-  if (!MUTANT(TAIL_UNFLUSHED)) TRY(tail->segment->file->ops->sync(tail->segment->file));
-  TRY(segment_open(engine->directory, engine->manifest.store, &tail->segment->facts, false, out));
+  *out = segment_ref(tail->segment);
+  if (recovery->engine->is_readonly) return BITCASK_OK;
+  enum bitcask_status status = begin_flush(recovery, tail->segment);
   bool is_copied = recovery->was_stopped && !MUTANT(UNFLUSHED_TRUSTED);
-  enum bitcask_status status = is_copied ? copy_unflushed(recovery, out) : BITCASK_OK;
+  if (status == BITCASK_OK && is_copied) status = copy_unflushed(recovery, out);
   if (status != BITCASK_OK) segment_unref(*out);
   return status;
 }
@@ -238,10 +260,7 @@ static enum bitcask_status take_open(struct recovery *recovery, const struct tai
     recovery->drops[recovery->drop_count++] = tail->segment->facts.id;
     return BITCASK_OK;
   }
-  if (engine->is_readonly)
-    segment = segment_ref(tail->segment);
-  else
-    TRY(make_durable(recovery, tail, &segment));
+  TRY(take_segment(recovery, tail, &segment));
   enum bitcask_status status = restore_take_slot(recovery->restore, engine, segment);
   if (status != BITCASK_OK) {
     engine_drop_slot(engine, segment);
@@ -693,6 +712,7 @@ static enum bitcask_status recover(struct recovery *recovery) {
   TRY(check_unknown_segments(recovery, recovery->newest_known));
   TRY(refuse(recovery));
   if (engine->is_readonly) return BITCASK_OK;
+  TRY(flush_open(recovery));
   TRY(commit_recovery(recovery));
   TRY(sweep_orphans(recovery));
   /* The new manifest may have cost the reserve, and the old one has left room for it. */
@@ -707,6 +727,7 @@ static void let_go(struct recovery *recovery) {
     engine_drop_slot(recovery->engine, recovery->open[i]);
     segment_unref(recovery->open[i]);
   }
+  for (size_t i = 0; i < recovery->unflushed_count; i++) disk_file_close(recovery->unflushed[i]);
   bitcask_buffer_release(&recovery->problems);
   bitcask_buffer_release(&recovery->hints);
 }

@@ -63,7 +63,9 @@ enum bitcask_status tails_add(struct tails *tails, struct engine *engine, uint64
                               const struct restore *restore) {
   struct segment_facts facts = segment_facts_empty(id, 0);
   struct tail tail = {.end = HEADER_SIZE};
-  TRY(segment_open(engine->directory, engine->manifest.store, &facts, true, &tail.segment));
+  /* Nobody writes beside one who may write himself. */
+  TRY(segment_open(engine->directory, engine->manifest.store, &facts, engine->is_readonly,
+                   &tail.segment));
   enum bitcask_status status = survey(&tail, engine, restore);
   if (tail.newest_version > tails->newest_version) tails->newest_version = tail.newest_version;
   memmove(&tails->items[1], &tails->items[0], tails->count * sizeof tail);

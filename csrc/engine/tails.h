@@ -22,7 +22,7 @@
 #include "engine/restore.h"
 
 struct tail {
-  struct segment *segment; /* read as one that may grow; referenced */
+  struct segment *segment; /* for a reader, read as one that may grow; referenced */
   uint64_t end;            /* where its writes end; HEADER_SIZE where none counts */
 
   /* what reading to the end of it told */
