@@ -17,6 +17,7 @@ struct shard {
   uint32_t stamp;
   bool is_asleep;
   bool is_borrowed; /* the slots are the waker's */
+  bool is_marked;   /* some entry may be marked PLACE_TOMBSTONE */
   struct keydir_old *olds;
 };
 
@@ -77,7 +78,7 @@ void keydir_clear(struct keydir *keydir) {
     latch_lock(&shard->lock, &keydir->lot);
     if (!shard->is_borrowed) keydir_table_clear(&shard->table);
     shard->table = (struct keydir_table){0};
-    shard->is_asleep = shard->is_borrowed = false;
+    shard->is_asleep = shard->is_borrowed = shard->is_marked = false;
     latch_unlock(&shard->lock, &keydir->lot);
   }
   keydir->waker = (struct keydir_waker){0};
@@ -315,6 +316,7 @@ void keydir_insert(struct keydir *keydir, uint64_t hash, place at, uint64_t size
   uint32_t wanted = keydir_hash_in_shard(hash);
   latch_lock(&shard->lock, &keydir->lot);
   keydir_table_insert(&shard->table, &(struct keydir_entry){wanted, (uint32_t)(size / 8), at});
+  if (at & PLACE_TOMBSTONE) shard->is_marked = true;
   shard->stamp++;
   latch_unlock(&shard->lock, &keydir->lot);
   atomic_fetch_add_explicit(&keydir->count, 1, memory_order_relaxed);
@@ -336,6 +338,7 @@ bool keydir_replace(struct keydir *keydir, uint64_t hash, place from, place to, 
     keep_old(keydir, shard, keep);
     entry->at = to;
     entry->units = (uint32_t)(size / 8);
+    if (to & PLACE_TOMBSTONE) shard->is_marked = true;
     shard->stamp++;
   }
   latch_unlock(&shard->lock, &keydir->lot);
@@ -357,18 +360,24 @@ bool keydir_remove(struct keydir *keydir, uint64_t hash, place from,
   return entry != NULL;
 }
 
-uint64_t keydir_drop_tombstones(struct keydir *keydir, unsigned number) {
-  struct shard *shard = &keydir->shards[number];
+static uint64_t drop_tombstones(struct keydir_table *table) {
   uint64_t dropped = 0;
-  latch_lock(&shard->lock, &keydir->lot);
-  for (uint32_t i = 0; i < keydir_table_end(&shard->table);) {
-    if (shard->table.slots[i].at & PLACE_TOMBSTONE) {
-      keydir_table_remove(&shard->table, i);
+  for (uint32_t i = 0; i < keydir_table_end(table);) {
+    if (table->slots[i].at & PLACE_TOMBSTONE) {
+      keydir_table_remove(table, i);
       dropped++;
     } else {
       i++;
     }
   }
+  return dropped;
+}
+
+uint64_t keydir_drop_tombstones(struct keydir *keydir, unsigned number) {
+  struct shard *shard = &keydir->shards[number];
+  latch_lock(&shard->lock, &keydir->lot);
+  uint64_t dropped = shard->is_marked ? drop_tombstones(&shard->table) : 0;
+  shard->is_marked = false;
   shard->stamp++;
   latch_unlock(&shard->lock, &keydir->lot);
   atomic_fetch_sub(&keydir->count, dropped);
@@ -475,6 +484,7 @@ enum bitcask_status keydir_visit_shard(
   struct shard *shard = &keydir->shards[number];
   TRY(lock_awake(keydir, shard));
   const struct keydir_table *table = &shard->table;
+  shard->is_marked = true; /* `each` may do that */
   for (uint32_t i = 0; i < keydir_table_end(table); i++)
     if (table->slots[i].at != 0)
       each(context, keydir_hash_of(number, table->slots[i].hash), &table->slots[i]);
