@@ -21,7 +21,7 @@ MODULES := \
   engine/write engine/batch engine/snapshot engine/tombstones \
   engine/throttle engine/verdicts engine/moves engine/inputs engine/needed engine/outputs \
   engine/read_ahead engine/copying engine/switching engine/merge \
-  engine/stops engine/iterator engine/load engine/restore engine/tails \
+  engine/stops engine/straight engine/iterator engine/load engine/restore engine/tails \
   engine/recovery engine/read engine/view engine/changes \
   engine/stats engine/opening engine/registry engine/cask
 BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bind/lua_hash \

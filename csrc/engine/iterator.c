@@ -5,6 +5,7 @@
 #include "engine/publish.h"
 #include "engine/snapshot.h"
 #include "engine/stops.h"
+#include "engine/straight.h"
 
 struct bitcask_iterator {
   struct engine *engine;
@@ -12,6 +13,8 @@ struct bitcask_iterator {
   bool keys_only;
   bool skip_damaged;
   struct bitcask_buffer prefix;
+  bool is_straight; /* through the segments, without stops */
+  struct straight straight;
   struct stops stops;
   struct bitcask_buffer scratch;
 };
@@ -30,9 +33,11 @@ static enum bitcask_status iterator_new(const struct bitcask_iterator_options *o
   return status;
 }
 
-/* Its snapshot is taken, or could not be. */
+/* Its snapshot is taken, or could not be. Stops need nothing yet. */
 static enum bitcask_status start(struct bitcask_iterator *iterator, struct engine *engine,
                                  enum bitcask_status status, struct bitcask_iterator **out) {
+  if (status == BITCASK_OK)
+    iterator->is_straight = straight_begin(&iterator->straight, engine) == BITCASK_OK;
   if (status != BITCASK_OK) {
     bitcask_buffer_release(&iterator->prefix);
     memory_free(iterator);
@@ -63,10 +68,24 @@ enum bitcask_status iterator_open_at(struct engine *engine, uint64_t version,
 
 /* ---- Reading a stop ---- */
 
+/* Where to read next; *record is what stands there, if that is known already. */
+static enum bitcask_status next_stop(struct bitcask_iterator *iterator, struct stop *stop,
+                                     const struct record **record) {
+  *record = NULL;
+  if (iterator->is_straight) return straight_next(&iterator->straight, stop, record);
+  return stops_next(&iterator->stops, iterator->engine, iterator->version, stop);
+}
+
 static enum bitcask_status read_stop(struct bitcask_iterator *iterator, const struct stop *stop,
-                                     struct located *out) {
+                                     const struct record *record, struct located *out) {
   struct engine *engine = iterator->engine;
-  TRY(engine_examine_at(stop->segment, stop->offset, &iterator->scratch, out));
+  if (record == NULL) {
+    TRY(engine_examine_at(stop->segment, stop->offset, &iterator->scratch, out));
+  } else {
+    out->segment = stop->segment;
+    out->entry.at = place_make(0, stop->offset, 0);
+    out->record = *record;
+  }
   if (iterator->keys_only || out->record.version > iterator->version) return BITCASK_OK;
   return engine_check_value(engine, out);
 }
@@ -97,10 +116,10 @@ enum bitcask_status bitcask_iterator_next(struct bitcask_iterator *iterator, bit
   TRY(engine_check_process(iterator->engine->process));
   for (;;) {
     struct stop stop;
-    TRY(stops_next(&iterator->stops, iterator->engine, iterator->version, &stop));
     struct located located;
-    const struct record *record = &located.record;
-    enum bitcask_status status = read_stop(iterator, &stop, &located);
+    const struct record *known = NULL, *record = &located.record;
+    TRY(next_stop(iterator, &stop, &known));
+    enum bitcask_status status = read_stop(iterator, &stop, known, &located);
     if (status == BITCASK_CORRUPT) report_damage(iterator->engine, &stop);
     if (status == BITCASK_CORRUPT && iterator->skip_damaged) continue;
     TRY(status);
@@ -115,6 +134,7 @@ enum bitcask_status bitcask_iterator_next(struct bitcask_iterator *iterator, bit
 void bitcask_iterator_close(struct bitcask_iterator *iterator) {
   if (iterator == NULL) return;
   bool is_ours = engine_check_process(iterator->engine->process) == BITCASK_OK;
+  straight_release(&iterator->straight, is_ours);
   stops_release(&iterator->stops, is_ours);
   bitcask_buffer_release(&iterator->prefix);
   bitcask_buffer_release(&iterator->scratch);

@@ -291,18 +291,15 @@ void segment_scan_init(struct segment_scan *scan, struct segment *segment, uint6
                        bool check_values) {
   *scan = (struct segment_scan){
       .segment = segment, .next = HEADER_SIZE, .end = end, .check_values = check_values};
+  if (segment->file->map != NULL) scan->mapped = disk_file_size(segment->file);
 }
 
 void segment_scan_release(struct segment_scan *scan) { bitcask_buffer_release(&scan->window); }
 
-/* The bytes [offset, offset + size), which lie before the end; borrowed until the next look. */
-static enum bitcask_status look(struct segment_scan *scan, uint64_t offset, size_t size,
-                                const uint8_t **out) {
-  struct disk_file *file = scan->segment->file;
-  if (file->map != NULL) {
-    disk_file_read_on(file, offset, offset + size, &scan->announced);
-    return segment_view(scan->segment, offset, size, &scan->window, out);
-  }
+/* Where there is no mapping: read ahead into the window. */
+static enum bitcask_status look_by_window(struct segment_scan *scan, uint64_t offset, size_t size,
+                                          const uint8_t **out) {
+  if (scan->mapped > 0) return segment_view(scan->segment, offset, size, &scan->window, out);
   uint64_t ahead = scan->window_offset + scan->window.size;
   if (offset < scan->window_offset || offset + size > ahead) {
     uint64_t wanted = size > SCAN_WINDOW_SIZE ? size : SCAN_WINDOW_SIZE;
@@ -312,6 +309,16 @@ static enum bitcask_status look(struct segment_scan *scan, uint64_t offset, size
     TRY(segment_view(scan->segment, offset, (size_t)wanted, &scan->window, &ignored));
   }
   *out = (const uint8_t *)scan->window.data + (offset - scan->window_offset);
+  return BITCASK_OK;
+}
+
+/* The bytes [offset, offset + size), which lie before the end; borrowed until the next look. */
+static inline enum bitcask_status look(struct segment_scan *scan, uint64_t offset, size_t size,
+                                       const uint8_t **out) {
+  struct disk_file *file = scan->segment->file;
+  if (offset + size > scan->mapped) return look_by_window(scan, offset, size, out);
+  disk_file_read_on(file, offset, offset + size, &scan->announced);
+  *out = file->map + offset;
   return BITCASK_OK;
 }
 

@@ -148,6 +148,7 @@ struct segment_scan {
   struct segment *segment;
   uint64_t next; /* where the next item begins */
   uint64_t end;  /* where to stop */
+  uint64_t mapped; /* so many bytes of the file can be read in place */
   bool check_values;
   /* the last item */
   struct record record;
