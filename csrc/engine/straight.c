@@ -7,8 +7,10 @@ struct straight_part {
 
 /* ---- Beginning ---- */
 
+/* And nothing else in it: where bytes that are no record were met, the keydir knows what is left. */
 static bool is_all_live(const struct segment *segment) {
-  return segment->facts.records == atomic_load(&segment->live_records);
+  return segment->facts.records == atomic_load(&segment->live_records) &&
+         !atomic_load(&segment->is_suspect);
 }
 
 static enum bitcask_status add_part(struct straight *straight, struct segment *segment,

@@ -2,6 +2,7 @@ local bitcask = require "bitcask"
 local contents = require "spec.support.contents"
 local eventually = require "spec.support.eventually"
 local ramdisk = require "spec.support.ramdisk"
+local scratch = require "spec.support.scratch"
 local random = require "spec.support.random"
 
 local path, db
@@ -113,6 +114,16 @@ describe("a walk through a store in which nothing is dead", function()
     assert(db:put("k2", "second"))
     model.k2 = "second"
     finish(begin_walk(db, model))
+  end)
+
+  it("passes over damage that was met when the store was opened", function()
+    local copy = scratch.copy(path) -- as if the process had been killed
+    scratch.damage(copy, "k180")
+    local other <close> = assert(bitcask.open(copy, { policy = false }))
+    model.k180 = nil
+    finish(begin_walk(other, model))
+    finish(begin_walk(other, model))
+    scratch.clean()
   end)
 
   it("lets go of the segments at its end", function()
