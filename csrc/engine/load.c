@@ -290,6 +290,10 @@ enum bitcask_status load_segment(struct engine *engine, struct segment *segment,
   }
   struct segment_facts found;
   TRY(load_records(engine, segment, before, segment->facts.length, &found));
+  if (engine->options.salvage && segment->facts.records == 0) {
+    segment->facts = found; /* there was no manifest to tell of it */
+    return BITCASK_OK;
+  }
   if (found.records != segment->facts.records || found.digest != segment->facts.digest) {
     atomic_store(&segment->is_suspect, true);
     engine_report_damage(engine, segment->facts.id, 0, 0,

@@ -38,6 +38,17 @@ describe("what is found in a directory", function()
     end)
   end
 
+  it("is every segment file, with salvage, where no manifest can be believed", function()
+    local path = store()
+    os.remove(path .. "/CURRENT")
+    local told = {}
+    local db <close> = assert(bitcask.open(path, {
+      salvage = true, on_event = function(event) told[#told + 1] = event end,
+    }))
+    assert.same({ k1 = "v1", k2 = "v2", k3 = "v3" }, contents.of(db))
+    assert.equal("CURRENT", told[1].file:match "[^/]*$")
+  end)
+
   it("decides that no number of a file that is there is given out again", function()
     local path = store()
     scratch.write(path .. "/000900.seg", "of nobody")
