@@ -22,7 +22,7 @@ MODULES := \
   engine/throttle engine/verdicts engine/moves engine/inputs engine/needed engine/outputs \
   engine/read_ahead engine/copying engine/switching engine/merge \
   engine/stops engine/straight engine/iterator engine/load engine/restore engine/tails \
-  engine/evidence engine/recovery engine/read engine/view engine/changes \
+  engine/evidence engine/strays engine/recovery engine/read engine/view engine/changes \
   engine/stats engine/opening engine/registry engine/cask
 BIND_MODULES := bind/lua_result bind/lua_guard bind/lua_handle bind/lua_event bind/lua_hash \
   bind/lua_sim bind/lua_sim_files bind/lua_options bind/lua_cask bind/lua_access bind/lua_whole \
