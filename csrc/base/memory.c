@@ -156,8 +156,8 @@ static void *move_pages(void *old, size_t old_size, size_t reach) {
 #endif
 }
 
-/* All of a new table is written to at once: to take its page faults by one call takes a third of
- * the time. Where that is not supported they come one by one. */
+/* All of a new table is written to at once: to take its page faults by one call costs less. Where
+ * that is not supported they come one by one. */
 static void touch_pages(void *pages, size_t size) {
 #ifdef MADV_POPULATE_WRITE
   int before = errno;

@@ -264,8 +264,8 @@ static void *settle_some(void *context) {
 }
 
 /* Each record changes an entry somewhere. To write to a page of the checkpoint's private mapping
- * is to have it copied by a fault, which interrupts the other threads, too: several times the
- * price of a copy that is made at once. */
+ * is to have it copied by a fault, which interrupts the other threads, too: that costs more than a
+ * copy of all that is made at once. */
 static bool is_rewritten(const struct restore *restore) {
   enum { PAGE_SIZE = 4096 };
   return restore->expected >= disk_file_size(restore->file->file) / PAGE_SIZE / 2;

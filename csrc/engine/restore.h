@@ -6,7 +6,8 @@
  *
  * Where nothing was written since, shards stay asleep, and each is checked when it is first
  * needed; one that fails its check is found out from the segments anew. Where something is to
- * be loaded, all of them are checked first, and the checkpoint is done without if one fails.
+ * be loaded, all of them are checked first, and the checkpoint is done without if one fails; and
+ * where that is much, all of them move into memory of their own, with room for it.
  * Entries of segments that a merge has replaced since are dropped: what they led to is found
  * in the segments that took their place, and what these hide is found out from the tombstones.
  *
