@@ -218,9 +218,7 @@ static void file_will_read(struct disk_file *base, uint64_t offset, uint64_t siz
 }
 
 static void file_have_at_hand(struct disk_file *base, uint64_t offset, uint64_t size) {
-  if (base->map == NULL) return;
-  uint64_t from = offset & ~(uint64_t)4095;
-  madvise((uint8_t *)(uintptr_t)base->map + from, offset + size - from, MADV_POPULATE_READ);
+  posix_space_have_at_hand(&((struct posix_file *)base)->space, offset, offset + size);
 }
 
 static void file_close(struct disk_file *base) {

@@ -5,8 +5,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#ifndef MADV_POPULATE_WRITE
+#ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
+#endif
+#ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
 
@@ -205,6 +207,12 @@ static void map_anew(struct posix_space *space, uint64_t begin, uint64_t end, ui
     uint64_t written = next < page_floor(size) ? next : page_floor(size);
     if (written > at) madvise(space->map + at, written - at, MADV_POPULATE_READ);
   }
+}
+
+void posix_space_have_at_hand(struct posix_space *space, uint64_t from, uint64_t to) {
+  if (space->map == NULL) return;
+  uint64_t page = page_floor(from);
+  madvise(space->map + page, to - page, MADV_POPULATE_READ);
 }
 
 static void end_writing(struct posix_space *space, uint64_t size) {

@@ -67,6 +67,9 @@ int posix_space_reserve(struct posix_space *space, uint64_t needed);
  * of those behind it. */
 void posix_space_expect(struct posix_space *space, uint64_t start, uint64_t end);
 
+/* These bytes are in the cache: map them for whoever reads them first. */
+void posix_space_have_at_hand(struct posix_space *space, uint64_t from, uint64_t to);
+
 /* They will be written to the file itself. */
 void posix_space_pass(struct posix_space *space, uint64_t end);
 

@@ -143,12 +143,14 @@ static enum bitcask_status begin_flush(struct recovery *recovery, const struct s
   return BITCASK_OK;
 }
 
-/* Before anything durable tells of what they hold. */
+/* Before anything durable tells of what they hold. If it fails, the next open is told: a second
+ * flush of the same pages would prove nothing. */
 static enum bitcask_status flush_open(struct recovery *recovery) {
-  for (size_t i = 0; i < recovery->unflushed_count; i++)
+  enum bitcask_status status = BITCASK_OK;
+  for (size_t i = 0; status == BITCASK_OK && i < recovery->unflushed_count; i++)
     if (!MUTANT(TAIL_UNFLUSHED))
-      TRY(recovery->unflushed[i]->ops->sync(recovery->unflushed[i]));
-  return BITCASK_OK;
+      status = recovery->unflushed[i]->ops->sync(recovery->unflushed[i]);
+  return status == BITCASK_OK ? status : engine_stop(recovery->engine, status);
 }
 
 /* The segment that a tail was read from, to be had like any other that is sealed: the writer is
