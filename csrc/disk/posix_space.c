@@ -225,12 +225,13 @@ static void end_writing(struct posix_space *space, uint64_t size) {
 }
 
 /* Begin to write these bytes down; `waits`: until they are. What the system does not know how to
- * do is left to the flush. */
+ * do is left to the flush; whatever else fails has been told, and will not be told again. */
 static int write_range(const struct posix_space *space, uint64_t from, uint64_t size, bool waits) {
   unsigned wait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER;
   int result = sync_file_range(space->fd, (off_t)from, (off_t)size,
                                SYNC_FILE_RANGE_WRITE | (waits ? wait : 0));
-  return result != 0 && (errno == EIO || errno == ENOSPC || errno == EDQUOT) ? -1 : 0;
+  bool is_unknown = errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == ESPIPE;
+  return result == 0 || is_unknown ? 0 : -1;
 }
 
 /* Much at once would fill the queue of the device, and whoever flushes a little in another file, a

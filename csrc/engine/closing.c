@@ -38,18 +38,20 @@ static bool has_room_to_spare(const struct engine *engine) {
 void engine_unref_later(struct engine *engine, struct segment *segment) {
   enum { LARGE = 4 << 20 };
   bool is_large = segment->facts.length >= LARGE;
-  if (!is_large || engine->flusher == NULL || !has_room_to_spare(engine)) {
+  if (!is_large || engine->worker == NULL || !has_room_to_spare(engine)) {
     segment_unref(segment);
     return;
   }
   if (!segment_leave(segment)) return;
   add_leaving(engine, segment);
-  if (!worker_add(engine->flusher, close_one, NULL)) close_one(engine, NULL);
+  if (!worker_add(engine->worker, close_one, NULL)) close_one(engine, NULL);
 }
 
-void engine_finish_closing(struct engine *engine) {
+bool engine_finish_closing(struct engine *engine) {
   struct segment *segment;
-  mutex_lock(&engine->closing_lock); /* the one that the flusher has begun is closed by then, too */
-  while ((segment = take_leaving(engine)) != NULL) segment_dispose(segment);
+  bool was_any = false;
+  mutex_lock(&engine->closing_lock); /* the one that the worker has begun is closed by then, too */
+  for (; (segment = take_leaving(engine)) != NULL; was_any = true) segment_dispose(segment);
   mutex_unlock(&engine->closing_lock);
+  return was_any;
 }

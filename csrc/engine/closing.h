@@ -5,7 +5,7 @@
  * nobody has to wait: its name is removed at once, the rest is done in the background. Where the
  * disk is nearly full the space is wanted at once, and so it is all done at once.
  *
- * Threads: on the flusher's, or where there is none, or no time, in the call.
+ * Threads: on the worker's, or where there is none, or no time, in the call.
  */
 #ifndef BITCASK_ENGINE_CLOSING_H
 #define BITCASK_ENGINE_CLOSING_H
@@ -15,7 +15,7 @@
 /* Give back a reference, which may be the last on an obsolete segment. */
 void engine_unref_later(struct engine *engine, struct segment *segment);
 
-/* Close now what waits for it: for whoever would do without its space otherwise. */
-void engine_finish_closing(struct engine *engine) EXCLUDES(engine->closing_lock);
+/* Close now what waits for it: for whoever would do without its space otherwise. Was there any? */
+bool engine_finish_closing(struct engine *engine) EXCLUDES(engine->closing_lock);
 
 #endif

@@ -92,6 +92,7 @@ void engine_unref(struct engine *engine) {
   for (size_t i = 0; i < engine->sealed_count; i++) segment_unref(engine->sealed[i]);
   segment_unref(engine->active);
   segment_unref(engine->prepared);
+  if (engine->is_delivered) segment_unref(engine->delivery);
   memory_free(engine->sealed);
   memory_free(engine->snapshots);
   memory_sparse_free((void *)engine->slots, PLACE_SLOT_MAX + 1, sizeof *engine->slots);

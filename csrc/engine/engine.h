@@ -80,6 +80,7 @@ struct engine {
   struct keydir *keydir;
   _Atomic(struct segment *) *slots; /* PLACE_SLOT_MAX + 1 of them; slot 0 stays empty */
   struct worker *worker; /* NULL: background work is done in the calls that cause it */
+  struct worker *hinter;  /* for hint files; NULL too then */
   struct worker *flusher; /* for flushing and settling, which may not wait behind other
                              work; NULL too then */
   struct worker *helper; /* for what appends will need, behind neither; NULL: nothing is made

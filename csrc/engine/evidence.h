@@ -1,6 +1,8 @@
 /*
  * Evidence: what the names in a directory tell of a store, before its manifest is read, and which
- * manifest that is. Names decide one thing only: whether files of a store are there without one.
+ * manifest that is. Of what the store holds names decide nothing; they tell whether files of one
+ * are there without a manifest, which ids were given out, which hint files there are to be looked
+ * into, whether the reserves are there, and whether the last session was stopped.
  *
  *   CURRENT leads to a manifest         the store is what that says
  *   none, and no file of a store        a new one is made, where that is asked for

@@ -1,14 +1,16 @@
 /*
  * Hint files of sealed segments, written behind everybody's back.
  *
- * Threads: on the worker's, or where there is none in the call.
+ * Threads: on the hinter's, which waits for a processor that nobody else wants and holds no lock
+ * that others do; or where there is none in the call.
  */
 #ifndef BITCASK_ENGINE_HINTS_H
 #define BITCASK_ENGINE_HINTS_H
 
 #include "engine/engine.h"
 
-/* Write the hint file of a sealed segment, in the background where there is one. */
+/* Write the hint file of a segment that is in the list of sealed ones, in the background where
+ * there is one. */
 void engine_write_hint_later(struct engine *engine, struct segment *segment);
 
 #endif

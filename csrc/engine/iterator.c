@@ -33,16 +33,16 @@ static enum bitcask_status iterator_new(const struct bitcask_iterator_options *o
   return status;
 }
 
-/* Its snapshot is taken, or could not be. Stops need nothing yet. */
+/* Its snapshot is taken, or could not be. Stops need nothing yet, and are always possible. */
 static enum bitcask_status start(struct bitcask_iterator *iterator, struct engine *engine,
                                  enum bitcask_status status, struct bitcask_iterator **out) {
-  if (status == BITCASK_OK)
-    iterator->is_straight = straight_begin(&iterator->straight, engine) == BITCASK_OK;
   if (status != BITCASK_OK) {
     bitcask_buffer_release(&iterator->prefix);
     memory_free(iterator);
     return status;
   }
+  iterator->is_straight =
+      straight_begin(&iterator->straight, engine, iterator->keys_only) == BITCASK_OK;
   iterator->engine = engine_ref(engine);
   *out = iterator;
   return BITCASK_OK;

@@ -46,9 +46,12 @@ static void put_move(void *context, uint64_t hash, const struct keydir_entry *en
 
 static enum bitcask_status walk_keydir(struct walk *walk, struct keydir *keydir,
                                        keydir_reader each) {
-  for (unsigned shard = 0; shard < KEYDIR_SHARDS; shard++)
-    TRY(keydir_read_shard(keydir, shard, each, walk));
-  return BITCASK_OK;
+  struct bitcask_buffer scratch = {0};
+  enum bitcask_status status = BITCASK_OK;
+  for (unsigned shard = 0; status == BITCASK_OK && shard < KEYDIR_SHARDS; shard++)
+    status = keydir_read_shard(keydir, shard, &scratch, each, walk);
+  bitcask_buffer_release(&scratch);
+  return status;
 }
 
 /* Ranges one behind the other, as long as was counted, and empty yet. */

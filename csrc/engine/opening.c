@@ -38,11 +38,13 @@ static enum bitcask_status start_workers(struct engine *engine) {
   double seconds = engine->options.sync == BITCASK_SYNC_INTERVAL ? engine->options.sync_seconds : 0;
   const struct worker_kind flusher = {"bitcask-flush", flush_on_tick, seconds, false};
   const struct worker_kind helper = {.name = "bitcask-ahead"};
-  const struct worker_kind worker = {.name = "bitcask-later", .is_patient = true};
+  const struct worker_kind worker = {.name = "bitcask-later"};
+  const struct worker_kind hinter = {.name = "bitcask-hints", .is_patient = true};
   TRY(worker_start(engine, &flusher, &engine->flusher));
   if (engine->options.sync != BITCASK_SYNC_ALWAYS)
     TRY(worker_start(engine, &helper, &engine->helper));
-  return worker_start(engine, &worker, &engine->worker);
+  TRY(worker_start(engine, &worker, &engine->worker));
+  return worker_start(engine, &hinter, &engine->hinter);
 }
 
 /* What they are about to do is done. */
@@ -54,7 +56,8 @@ static void stop_flusher(struct engine *engine) {
 
 static void stop_worker(struct engine *engine) {
   worker_stop(engine->worker);
-  engine->worker = NULL;
+  worker_stop(engine->hinter);
+  engine->worker = engine->hinter = NULL;
 }
 
 enum bitcask_status opening_engine(struct bitcask *handle, struct disk *disk,

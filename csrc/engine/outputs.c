@@ -97,14 +97,17 @@ static void forget(struct outputs *outputs) {
 
 void outputs_adopt(struct outputs *outputs) {
   struct engine *engine = outputs->engine;
-  for (size_t i = 0; i < outputs->count; i++)
-    engine_write_hint_later(engine, outputs->segments[i]);
+  for (size_t i = 0; i < outputs->count; i++) segment_ref(outputs->segments[i]);
   mutex_lock(&engine->set_lock);
   for (size_t i = 0; i < outputs->count; i++) {
     outputs->segments[i]->obsolete_count = &engine->obsolete_count;
     engine_add_sealed(engine, outputs->segments[i]);
   }
   mutex_unlock(&engine->set_lock);
+  for (size_t i = 0; i < outputs->count; i++) {
+    engine_write_hint_later(engine, outputs->segments[i]);
+    segment_unref(outputs->segments[i]);
+  }
   forget(outputs);
 }
 

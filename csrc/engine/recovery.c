@@ -33,7 +33,7 @@ struct recovery {
   bool is_restored;          /* it is the keydir's now */
   struct segment *open[MANIFEST_OPEN_MAX]; /* those that were, until they are loaded */
   size_t open_count;
-  struct disk_file *unflushed[MANIFEST_OPEN_MAX]; /* of those that may be in the system's cache only */
+  struct disk_file *unflushed[MANIFEST_OPEN_MAX]; /* what may be in the system's cache only */
   size_t unflushed_count;
   uint64_t open_records; /* about so many in them that no checkpoint tells of */
   struct bitcask_buffer hints; /* uint64_t: ids of the hint files there are, rising */
@@ -153,15 +153,26 @@ static enum bitcask_status flush_open(struct recovery *recovery) {
   return status == BITCASK_OK ? status : engine_stop(recovery->engine, status);
 }
 
-/* The segment that a tail was read from, to be had like any other that is sealed: the writer is
- * dead. */
+/* Begin to make it durable, and open it like any other that is sealed: it was read to its end, and
+ * the writer is dead. */
+static enum bitcask_status take_over(struct recovery *recovery, struct segment **segment) {
+  struct engine *engine = recovery->engine;
+  struct segment *mapped = NULL;
+  TRY(begin_flush(recovery, *segment));
+  TRY(segment_open(engine->directory, engine->manifest.store, &(*segment)->facts, false, &mapped));
+  segment_unref(*segment);
+  *segment = mapped;
+  return BITCASK_OK;
+}
+
+/* What is to be had of the segment that a tail was read from. */
 static enum bitcask_status take_segment(struct recovery *recovery, const struct tail *tail,
                                         struct segment **out) {
+  enum bitcask_status status = BITCASK_OK;
   *out = segment_ref(tail->segment);
   if (recovery->engine->is_readonly) return BITCASK_OK;
-  enum bitcask_status status = begin_flush(recovery, tail->segment);
-  bool is_copied = recovery->was_stopped && !MUTANT(UNFLUSHED_TRUSTED);
-  if (status == BITCASK_OK && is_copied) status = copy_unflushed(recovery, out);
+  if (recovery->was_stopped && !MUTANT(UNFLUSHED_TRUSTED)) status = copy_unflushed(recovery, out);
+  if (status == BITCASK_OK && *out == tail->segment) status = take_over(recovery, out);
   if (status != BITCASK_OK) segment_unref(*out);
   return status;
 }

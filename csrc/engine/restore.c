@@ -287,7 +287,6 @@ static bool settle_all(struct restore *restore, uint64_t expected) {
   settle_some(&mine);
   if (is_shared) pthread_join(other.thread, NULL);
   if (mine.status != BITCASK_OK || other.status != BITCASK_OK) return false;
-  if (restore->is_rewritten) checkpoint_forget_all(restore->file);
   return true;
 }
 
@@ -316,10 +315,12 @@ static void await(void *context, uint64_t hash, const struct keydir_entry *entry
 static bool find_expiring(struct restore *restore) {
   struct engine *engine = restore->engine;
   struct expiring expiring = {.engine = engine};
+  struct bitcask_buffer entries = {0};
   for (unsigned shard = 0; shard < KEYDIR_SHARDS && expiring.status == BITCASK_OK; shard++) {
-    enum bitcask_status status = keydir_read_shard(engine->keydir, shard, await, &expiring);
+    enum bitcask_status status = keydir_read_shard(engine->keydir, shard, &entries, await, &expiring);
     if (status != BITCASK_OK) expiring.status = status;
   }
+  bitcask_buffer_release(&entries);
   bitcask_buffer_release(&expiring.scratch);
   return expiring.status == BITCASK_OK;
 }
@@ -368,6 +369,7 @@ bool restore_adopt(struct restore *restore, struct segment *const *open, size_t 
     give_up(restore, open, count);
     return false;
   }
+  if (restore->is_rewritten) checkpoint_forget_all(restore->file);
   restore->is_open = true;
   return true;
 }

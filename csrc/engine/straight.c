@@ -7,16 +7,24 @@ struct straight_part {
 
 /* ---- Beginning ---- */
 
-/* And nothing else in it: where bytes that are no record were met, the keydir knows what is left. */
+/* And nothing else in it: where bytes that are no record were met, the keydir knows what is
+ * left. */
 static bool is_all_live(const struct segment *segment) {
   return segment->facts.records == atomic_load(&segment->live_records) &&
          !atomic_load(&segment->is_suspect);
+}
+
+/* One that goes from key to key reads no more of a large record than its beginning. */
+static bool has_large_records(const struct segment *segment) {
+  enum { LARGE_SIZE = 16 << 10 };
+  return segment->facts.length / LARGE_SIZE > segment->facts.records;
 }
 
 static enum bitcask_status add_part(struct straight *straight, struct segment *segment,
                                     uint64_t *records) {
   const struct straight_part part = {segment, segment->facts.length};
   if (!is_all_live(segment)) return BITCASK_ABSENT;
+  if (straight->keys_only && has_large_records(segment)) return BITCASK_ABSENT;
   TRY(buffer_append(&straight->parts, bytes_of(&part, sizeof part)));
   segment_ref(segment);
   *records += segment->facts.records;
@@ -44,7 +52,9 @@ static enum bitcask_status add_all(struct straight *straight, struct engine *eng
   return records == keydir_count(engine->keydir) ? BITCASK_OK : BITCASK_ABSENT;
 }
 
-enum bitcask_status straight_begin(struct straight *straight, struct engine *engine) {
+enum bitcask_status straight_begin(struct straight *straight, struct engine *engine,
+                                   bool keys_only) {
+  straight->keys_only = keys_only;
   mutex_lock(&engine->write_lock);
   enum bitcask_status status = add_all(straight, engine);
   mutex_unlock(&engine->write_lock);

@@ -22,12 +22,14 @@ struct straight {
   size_t next;                 /* part: the one that is gone through is before it */
   struct segment_scan scan;
   bool is_scanning;
+  bool keys_only;
 };
 
 /* Begin one over what a snapshot sees that was open before. ABSENT: there are dead records, or it
- * cannot be known that there are none. All zeros is none that has begun. */
-enum bitcask_status straight_begin(struct straight *straight, struct engine *engine)
-    EXCLUDES(engine->write_lock);
+ * cannot be known that there are none; or only keys are wanted, of records so large that most of
+ * what stands there would be read in vain. All zeros is none that has begun. */
+enum bitcask_status straight_begin(struct straight *straight, struct engine *engine,
+                                   bool keys_only) EXCLUDES(engine->write_lock);
 
 /* The next record, newer ones than the snapshot sees included, and where it stands; it can be read
  * until the one after it is asked for. *record NULL: there are bytes that are none. ABSENT: that

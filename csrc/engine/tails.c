@@ -63,9 +63,9 @@ enum bitcask_status tails_add(struct tails *tails, struct engine *engine, uint64
                               const struct restore *restore) {
   struct segment_facts facts = segment_facts_empty(id, 0);
   struct tail tail = {.end = HEADER_SIZE};
-  /* Nobody writes beside one who may write himself. */
-  TRY(segment_open(engine->directory, engine->manifest.store, &facts, engine->is_readonly,
-                   &tail.segment));
+  /* By reading, and not from a mapping: a sector that was being written when the power failed may
+   * be unreadable, which is to be an error and no signal. */
+  TRY(segment_open(engine->directory, engine->manifest.store, &facts, true, &tail.segment));
   enum bitcask_status status = survey(&tail, engine, restore);
   if (tail.newest_version > tails->newest_version) tails->newest_version = tail.newest_version;
   memmove(&tails->items[1], &tails->items[0], tails->count * sizeof tail);

@@ -5,6 +5,7 @@
 #include "base/mutant.h"
 #include "engine/ahead.h"
 #include "engine/checkpointing.h"
+#include "engine/closing.h"
 #include "engine/flush.h"
 #include "engine/publish.h"
 #include "engine/reserve.h"
@@ -166,12 +167,13 @@ static enum bitcask_status try_append(struct engine *engine, struct group *group
   return BITCASK_OK;
 }
 
-/* What is full has space beyond its end, which settling gives back, even where there is none for
- * the edit. */
+/* What a merge has replaced may not be closed yet. What is full has space beyond its end, which
+ * settling gives back, even where there is none for the edit. */
 static bool has_given_back(struct engine *engine) REQUIRES(engine->write_lock) {
-  if (!settle_is_due(engine)) return false;
+  bool was_closed = engine_finish_closing(engine);
+  if (!settle_is_due(engine)) return was_closed;
   enum bitcask_status status = settle_full(engine, SETTLE_LATER);
-  return status == BITCASK_OK || status == BITCASK_NOSPACE;
+  return was_closed || status == BITCASK_OK || status == BITCASK_NOSPACE;
 }
 
 /* For deletes the reserve may be given up: they come before the merge that frees space. */

@@ -421,7 +421,7 @@ enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned number, ui
 
 /* Entries copied out of a table: whole runs of one hash, so that the next piece begins behind. */
 struct piece {
-  struct bitcask_buffer entries;
+  struct bitcask_buffer *entries;
   uint32_t next; /* hash of the first that is to be taken */
   bool is_last;
 };
@@ -429,17 +429,17 @@ struct piece {
 /* Room for twice as many as before, touched once. */
 static enum bitcask_status grow_piece(struct piece *piece) {
   enum { FIRST_SIZE = 256 * sizeof(struct keydir_entry) };
-  size_t size = piece->entries.capacity == 0 ? FIRST_SIZE : 2 * piece->entries.capacity;
-  piece->entries.size = 0;
-  TRY(buffer_reserve(&piece->entries, size));
-  memset(piece->entries.data, 0, piece->entries.capacity);
+  struct bitcask_buffer *entries = piece->entries;
+  entries->size = 0;
+  TRY(buffer_reserve(entries, entries->capacity == 0 ? FIRST_SIZE : 2 * entries->capacity));
+  memset(entries->data, 0, entries->capacity);
   return BITCASK_OK;
 }
 
 /* False: there is not even room for the first run. */
 static bool take_piece(const struct keydir_table *table, struct piece *piece) {
-  struct keydir_entry *taken = piece->entries.data;
-  size_t count = 0, whole = 0, room = piece->entries.capacity / sizeof *taken;
+  struct keydir_entry *taken = piece->entries->data;
+  size_t count = 0, whole = 0, room = piece->entries->capacity / sizeof *taken;
   uint32_t at = keydir_table_seek(table, piece->next), end = keydir_table_end(table);
   for (; at < end && count < room; at++) {
     if (table->slots[at].at == 0) continue;
@@ -447,34 +447,28 @@ static bool take_piece(const struct keydir_table *table, struct piece *piece) {
     taken[count++] = table->slots[at];
   }
   if (at == end) whole = count;
-  piece->entries.size = whole * sizeof *taken;
+  piece->entries->size = whole * sizeof *taken;
   piece->is_last = at == end || (whole > 0 && taken[whole - 1].hash == UINT32_MAX);
   if (!piece->is_last && whole > 0) piece->next = taken[whole - 1].hash + 1;
   return whole > 0 || piece->is_last;
 }
 
-static enum bitcask_status read_pieces(struct keydir *keydir, unsigned number, struct piece *piece,
-                                       keydir_reader each, void *context) UNCHECKED {
+enum bitcask_status keydir_read_shard(struct keydir *keydir, unsigned number,
+                                      struct bitcask_buffer *scratch, keydir_reader each,
+                                      void *context) UNCHECKED {
   struct shard *shard = &keydir->shards[number];
-  while (!piece->is_last) {
+  struct piece piece = {.entries = scratch};
+  if (scratch->capacity == 0) TRY(grow_piece(&piece));
+  while (!piece.is_last) {
     TRY(lock_awake(keydir, shard));
-    bool has_room = take_piece(&shard->table, piece);
+    bool has_room = take_piece(&shard->table, &piece);
     latch_unlock(&shard->lock, &keydir->lot);
-    if (!has_room) TRY(grow_piece(piece));
-    const struct keydir_entry *entries = piece->entries.data;
-    for (size_t i = 0; i < piece->entries.size / sizeof *entries; i++)
+    if (!has_room) TRY(grow_piece(&piece));
+    const struct keydir_entry *entries = scratch->data;
+    for (size_t i = 0; i < scratch->size / sizeof *entries; i++)
       each(context, keydir_hash_of(number, entries[i].hash), &entries[i]);
   }
   return BITCASK_OK;
-}
-
-enum bitcask_status keydir_read_shard(struct keydir *keydir, unsigned number, keydir_reader each,
-                                      void *context) {
-  struct piece piece = {0};
-  enum bitcask_status status = grow_piece(&piece);
-  if (status == BITCASK_OK) status = read_pieces(keydir, number, &piece, each, context);
-  bitcask_buffer_release(&piece.entries);
-  return status;
 }
 
 enum bitcask_status keydir_visit_shard(

@@ -141,9 +141,11 @@ enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned shard, uin
 
 /* Call `each` for copies of the entries of a shard, taken some at a time: those that were not there
  * all the while may be left out. The lock is not held then, nor is memory touched for the first
- * time while it is: whoever writes would wait for this thread's processor, or the system. */
+ * time while it is: whoever writes would wait for this thread's processor, or the system.
+ * *scratch is where they are copied to; it can be used for the next shard. */
 typedef void (*keydir_reader)(void *context, uint64_t hash, const struct keydir_entry *entry);
-enum bitcask_status keydir_read_shard(struct keydir *keydir, unsigned shard, keydir_reader each,
+enum bitcask_status keydir_read_shard(struct keydir *keydir, unsigned shard,
+                                      struct bitcask_buffer *scratch, keydir_reader each,
                                       void *context);
 
 /* Call `each` for every entry of a shard itself, its lock held. Fails only where the shard cannot be

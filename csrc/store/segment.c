@@ -296,8 +296,9 @@ void segment_scan_init(struct segment_scan *scan, struct segment *segment, uint6
 
 void segment_scan_release(struct segment_scan *scan) { bitcask_buffer_release(&scan->window); }
 
-/* Where there is no mapping: read ahead into the window. */
-static enum bitcask_status look_by_window(struct segment_scan *scan, uint64_t offset, size_t size,
+/* Not in the mapping: read ahead into the window, or where the file has grown behind it, what is
+ * asked for. */
+static enum bitcask_status look_elsewhere(struct segment_scan *scan, uint64_t offset, size_t size,
                                           const uint8_t **out) {
   if (scan->mapped > 0) return segment_view(scan->segment, offset, size, &scan->window, out);
   uint64_t ahead = scan->window_offset + scan->window.size;
@@ -316,7 +317,7 @@ static enum bitcask_status look_by_window(struct segment_scan *scan, uint64_t of
 static inline enum bitcask_status look(struct segment_scan *scan, uint64_t offset, size_t size,
                                        const uint8_t **out) {
   struct disk_file *file = scan->segment->file;
-  if (offset + size > scan->mapped) return look_by_window(scan, offset, size, out);
+  if (offset + size > scan->mapped) return look_elsewhere(scan, offset, size, out);
   disk_file_read_on(file, offset, offset + size, &scan->announced);
   *out = file->map + offset;
   return BITCASK_OK;

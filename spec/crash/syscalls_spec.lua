@@ -245,14 +245,14 @@ describe("the order of system calls", function()
     first(all, { name = "fdatasync", path = active, ok = true, after = begin,
       before = edit.start }, "the sync of the active segment")
     assert.is_truthy(named.ended < edit.start.began)
-    local removed = find(all, { name = "unlinkat", path = segment, ok = true, after = begin,
-      before = done })
+    -- One whose hint file is just being written goes when that is done, maybe after the merge.
+    local removed = find(all, { name = "unlinkat", path = segment, ok = true, after = begin })
     assert.is_truthy(#removed >= 4)
     for _, removal in ipairs(removed) do
       assert.is_truthy(removal.began > edit.sync.ended, "removed before the edit is durable")
     end
-    assert.equals(#removed,
-      #find(all, { name = "unlinkat", path = segment, ok = true }), "some were removed before")
+    assert.equals(0, #find(all, { name = "unlinkat", path = segment, ok = true, before = begin }),
+      "some were removed before")
   end)
 
   traced("a manifest's roll-over: the old one goes when CURRENT's name is durable", function()

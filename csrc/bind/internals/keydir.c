@@ -216,9 +216,12 @@ static void add_visited(void *context, uint64_t hash, const struct keydir_entry 
 
 /* (shard) -> list of {hash, at, size} */
 static int keydir_visit(lua_State *L) {
+  struct bitcask_buffer scratch = {0};
   lua_newtable(L);
-  keydir_read_shard(check_keydir(L), (unsigned)room_u64(L, 2), add_visited, L);
-  return 1;
+  enum bitcask_status status = keydir_read_shard(check_keydir(L), (unsigned)room_u64(L, 2),
+                                                 &scratch, add_visited, L);
+  bitcask_buffer_release(&scratch);
+  return status == BITCASK_OK ? 1 : lua_result_failure(L, status);
 }
 
 /* (shard, version) -> list of places, list of the old ones' places */

@@ -135,8 +135,9 @@ describe("the manifest:", function()
         local result = check(("%s, cut at %d"):format(state, length), cut, expected)
         if result == "opened" then opened = opened + 1 end
       end
-      -- The last edit of a closed store only says that it was closed.
-      assert.is_truthy(opened < #files[name] / 2)
+      -- The last edit of a closed store only says that it was closed, and those of a killed one
+      -- that segments were sealed: how many had come to that by then differs.
+      assert.is_truthy(opened < #files[name] * 3 / 4)
     end)
   end)
 
