@@ -48,6 +48,7 @@
   X(EDIT_FAILURE_IGNORED, "after an edit whose flush failed the engine goes on")               \
   X(NO_WORD_LEFT, "the next session is not told of a failed flush")                            \
   X(UNFLUSHED_TRUSTED, "what a failed flush may have lost is not written again")               \
+  X(WALKED_BLINDLY, "a walk takes all that stands in the segments for live")                   \
   X(VALUE_UNCHECKED, "a value is returned without its check")                                  \
   X(HIDDEN_FORGOTTEN, "with a checkpoint, a key comes back that was deleted amid a merge")
 

@@ -1,6 +1,7 @@
 local bitcask = require "bitcask"
 local child = require "spec.support.child"
 local lfs = require "lfs"
+local eventually = require "spec.support.eventually"
 local scratch = require "spec.support.scratch"
 
 describe("opening", function()
@@ -326,9 +327,7 @@ describe("readonly", function()
       assert(db:refresh())
       out:write(db:count(), " ", (db:get "k1"), " ", tostring(db:get "k2"), "\n")
     ]], path, go, went)
-    while (lfs.attributes(went, "size") or 0) == 0 do
-      os.execute "sleep 0.01"
-    end
+    eventually(function() return (lfs.attributes(went, "size") or 0) > 0 end, "the reader")
     for i = 31, 60 do
       assert(writer:put("k" .. i, "new"))
     end

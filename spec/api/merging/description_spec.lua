@@ -1,6 +1,7 @@
 -- What a policy is told of a store.
 
 local bitcask = require "bitcask"
+local eventually = require "spec.support.eventually"
 local scratch = require "spec.support.scratch"
 
 describe("the description of a store", function()
@@ -92,11 +93,7 @@ describe("the description of a store", function()
       break
     end
     -- What works in the background after a rotation reads segments, too, for a moment.
-    for _ = 1, 1000 do
-      if pinned() == 0 then break end
-      os.execute "sleep 0.01"
-    end
-    assert.equals(0, pinned())
+    eventually(function() return pinned() == 0 end, "the pins to go")
   end)
 
   it("feeds a policy, whose plan merges", function()

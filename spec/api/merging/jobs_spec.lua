@@ -2,6 +2,7 @@
 
 local bitcask = require "bitcask"
 local contents = require "spec.support.contents"
+local eventually = require "spec.support.eventually"
 local scratch = require "spec.support.scratch"
 
 describe("a job", function()
@@ -98,9 +99,7 @@ describe("a job", function()
   it("cancelled is finished for those who only ask for its progress", function()
     local job <close> = assert(db:merge_async { rate = 1000 })
     job:cancel()
-    while not job:progress().finished do
-      os.execute "sleep 0.01"
-    end
+    eventually(function() return job:progress().finished end, "the end of the job")
     assert.equals("cancelled", (select(3, job:wait())))
     assert.matches("done", tostring(job))
   end)
@@ -134,9 +133,7 @@ describe("a job", function()
 
   it("cancelled in a rest of hours ends at once", function()
     local job <close> = assert(db:merge_async { rate = 0.001 })
-    while job:progress().delay == 0 do
-      os.execute "sleep 0.001"
-    end
+    eventually(function() return job:progress().delay > 0 end, "the rest")
     job:cancel()
     assert.equals("cancelled", (select(3, job:wait())))
   end)
@@ -164,13 +161,8 @@ describe("a job", function()
     assert(db:merge_async())
     collectgarbage()
     collectgarbage()
-    local merges
-    for _ = 1, 1000 do
-      merges = db:stats().merges
-      if merges > 0 then break end
-      os.execute "sleep 0.01"
-    end
-    assert.equals(1, merges)
+    eventually(function() return db:stats().merges > 0 end, "the merge")
+    assert.equals(1, db:stats().merges)
     assert(db:merge())
     contents.check(db, expected)
   end)
