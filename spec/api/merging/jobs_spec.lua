@@ -3,20 +3,15 @@
 local bitcask = require "bitcask"
 local contents = require "spec.support.contents"
 local eventually = require "spec.support.eventually"
+local overwritten = require "spec.support.overwritten"
 local scratch = require "spec.support.scratch"
 
 describe("a job", function()
   local path, db, expected
 
   before_each(function()
-    path, expected = scratch.path(), {}
-    db = assert(bitcask.open(path, { segment_size = 1 << 16 }))
-    for i = 1, 2000 do
-      local key, value = "k" .. i % 300, ("v%d "):format(i):rep(50)
-      assert(db:put(key, value))
-      expected[key] = value
-    end
-    assert(db:seal() ~= nil)
+    path = scratch.path()
+    db, expected = overwritten(path, 1 << 16, 2000, 300, 50)
   end)
 
   after_each(function()

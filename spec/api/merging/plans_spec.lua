@@ -3,6 +3,7 @@
 local bitcask = require "bitcask"
 local contents = require "spec.support.contents"
 local eventually = require "spec.support.eventually"
+local overwritten = require "spec.support.overwritten"
 local scratch = require "spec.support.scratch"
 
 local report_fields = {
@@ -15,14 +16,8 @@ describe("merging", function()
 
   -- Sealed segments of a few records each, most of which are dead.
   before_each(function()
-    path, expected = scratch.path(), {}
-    db = assert(bitcask.open(path, { segment_size = 1024 }))
-    for i = 1, 100 do
-      local key, value = "k" .. i % 10, ("v%d "):format(i):rep(20)
-      assert(db:put(key, value))
-      expected[key] = value
-    end
-    assert(db:seal() ~= nil)
+    path = scratch.path()
+    db, expected = overwritten(path, 1024, 100, 10, 20)
   end)
 
   after_each(function()

@@ -2,6 +2,7 @@
 
 local bitcask = require "bitcask"
 local contents = require "spec.support.contents"
+local overwritten = require "spec.support.overwritten"
 local scratch = require "spec.support.scratch"
 
 local BUILD = os.getenv "B" or "build"
@@ -10,14 +11,8 @@ describe("merging in steps", function()
   local path, db, expected
 
   before_each(function()
-    path, expected = scratch.path(), {}
-    db = assert(bitcask.open(path, { segment_size = 1 << 14 }))
-    for i = 1, 600 do
-      local key, value = "k" .. i % 100, ("v%d "):format(i):rep(20)
-      assert(db:put(key, value))
-      expected[key] = value
-    end
-    assert(db:seal() ~= nil)
+    path = scratch.path()
+    db, expected = overwritten(path, 1 << 14, 600, 100, 20)
   end)
 
   after_each(function()
