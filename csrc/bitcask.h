@@ -415,8 +415,8 @@ BITCASK_API uint64_t bitcask_now_ms(struct bitcask *db);
 
 /* From now on seal the active segment at so many bytes already, where that is less than
  * bitcask_segment_size; 0: no sooner than that. Where the next segment is not ready yet, the active
- * one may become four times as long, so that nobody waits. For policies: small stores are merged with less
- * room, and less copying, in small segments. */
+ * one may become four times as long, so that nobody waits. For policies: small stores are merged
+ * with less room, and less copying, in small segments. */
 BITCASK_API enum bitcask_status bitcask_seal_at(struct bitcask *db, uint64_t size);
 
 /* The counters of a store: X(field, "what it counts"). */

@@ -241,7 +241,8 @@ static enum bitcask_status load_source(struct engine *engine, const struct sourc
                                        .is_first = i == 0};
   }
   while (started < count &&
-         thread_start(&shares[started].thread, "bitcask-open", run_share, &shares[started]) == BITCASK_OK)
+         thread_start(&shares[started].thread, "bitcask-open", run_share, &shares[started]) ==
+             BITCASK_OK)
     started++;
   run_share(&shares[0]);
   for (unsigned i = started; i < count; i++) run_share(&shares[i]); /* no thread for these */

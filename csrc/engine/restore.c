@@ -317,7 +317,8 @@ static bool find_expiring(struct restore *restore) {
   struct expiring expiring = {.engine = engine};
   struct bitcask_buffer entries = {0};
   for (unsigned shard = 0; shard < KEYDIR_SHARDS && expiring.status == BITCASK_OK; shard++) {
-    enum bitcask_status status = keydir_read_shard(engine->keydir, shard, &entries, await, &expiring);
+    enum bitcask_status status =
+        keydir_read_shard(engine->keydir, shard, &entries, await, &expiring);
     if (status != BITCASK_OK) expiring.status = status;
   }
   bitcask_buffer_release(&entries);

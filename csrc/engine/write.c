@@ -150,7 +150,9 @@ static enum bitcask_status reserve(struct engine *engine, struct group *group)
 static enum bitcask_status try_append(struct engine *engine, struct group *group)
     REQUIRES(engine->write_lock) {
   if (group->bytes > GROUP_BYTES_MAX)
-    return status_fail(BITCASK_TOOLARGE, "the batch is %" PRIu64 " bytes; at most %" PRIu64 " can be written as one",
+    return status_fail(BITCASK_TOOLARGE,
+                       "the batch is %" PRIu64 " bytes; at most %" PRIu64
+                       " can be written as one",
                        group->bytes, GROUP_BYTES_MAX);
   TRY(rotation_make_room(engine, group->bytes, group->has_only_deletes));
   TRY(reserve(engine, group));

@@ -49,7 +49,8 @@ static void choose_settings(struct chance *chance) {
   run.options.sync = syncs[below(chance, 4)];
   run.options.sync_seconds = 0.003;
   /* Large ones are made ahead, and settled in the background. */
-  run.options.segment_size = one_in(chance, 5) ? UINT64_C(4) << 20 : UINT64_C(4096) << below(chance, 8);
+  run.options.segment_size =
+      one_in(chance, 5) ? UINT64_C(4) << 20 : UINT64_C(4096) << below(chance, 8);
   run.options.hash = hashes[below(chance, 3)];
   run.options.verify = !one_in(chance, 3);
   run.options.no_threads = one_in(chance, 4);
