@@ -102,10 +102,12 @@ static void read_fixed(struct coding_reader *reader, struct checkpoint_index *ou
   out->segment_count = coding_u32(reader);
 }
 
+/* Without an active segment there are none. */
 static void read_facts(struct coding_reader *reader, struct checkpoint_index *out) {
   struct edit_item item;
   if (reader->left == 0) return;
-  if (edit_next_item(reader, &item) && item.tag == EDIT_CLOSED && reader->left == 0)
+  if (edit_next_item(reader, &item) && item.tag == EDIT_CLOSED && reader->left == 0 &&
+      item.facts.id != 0)
     out->active = item.facts;
   else
     reader->failed = true;
