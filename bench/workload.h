@@ -65,14 +65,14 @@ struct run {
 
 /* X(name, what to call it when it fails) */
 #define STAGE_LIST(X)               \
+  X(DURABLE, "durable")             \
   X(MAIN, "main")                   \
   X(REOPEN, "reopen")               \
   X(CRASH, "crash")                 \
   X(RECOVER, "recover")             \
   X(CRASH_AGAIN, "crash again")     \
   X(RECOVER_COLD, "recover cold")   \
-  X(DELETE, "delete")               \
-  X(DURABLE, "durable")
+  X(DELETE, "delete")
 
 enum stage {
 #define STAGE_ENUM(name, text) STAGE_##name,
