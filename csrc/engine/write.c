@@ -1,6 +1,7 @@
 #include "engine/write.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/mutant.h"
 #include "engine/ahead.h"
@@ -182,7 +183,11 @@ static bool has_given_back(struct engine *engine) REQUIRES(engine->write_lock) {
 static enum bitcask_status append(struct engine *engine, struct group *group)
     REQUIRES(engine->write_lock) {
   enum bitcask_status status = try_append(engine, group);
-  if (status == BITCASK_NOSPACE && has_given_back(engine)) status = try_append(engine, group);
+  if (status == BITCASK_NOSPACE) {
+    char text[STATUS_TEXT_MAX]; /* what failed, whatever is met while giving back */
+    snprintf(text, sizeof text, "%s", bitcask_error_text());
+    status = has_given_back(engine) ? try_append(engine, group) : status_fail(status, "%s", text);
+  }
   if (status != BITCASK_NOSPACE || !group->has_only_deletes || !reserve_spend(engine, RESERVE_WORK))
     return status;
   return try_append(engine, group);
