@@ -69,22 +69,21 @@ static bool run_stage(const struct run *run, enum stage stage) {
 
 /* Where a store was, what was removed keeps the device busy for a while (it discards the blocks):
  * whoever comes next is not to be measured together with that. */
-static void make_empty(const char *directory) {
-  enum { SETTLING_SECONDS = 2 };
-  remove_tree(directory);
-  sync();
-  sleep(SETTLING_SECONDS);
-  if (mkdir(directory, 0755) != 0) driver_die("cannot make %s", directory);
+static void make_empty(const struct run *run) {
+  remove_tree(run->directory);
+  if (run->rest > 0) sync();
+  usleep((useconds_t)(run->rest * 1e6));
+  if (mkdir(run->directory, 0755) != 0) driver_die("cannot make %s", run->directory);
 }
 
 /* One engine, all stages; what is measured before a failure counts. The durable puts come first:
  * they wait for the device alone, which is not to be busy with what another stage has left. */
 static void run_engine(struct run *run) {
   results_clear(run->results);
-  make_empty(run->directory);
+  make_empty(run);
   for (enum stage stage = 0; stage < STAGE_COUNT; stage++) {
     if (!stage_is_wanted(run, stage)) continue;
-    if (stage == STAGE_MAIN && stage_is_wanted(run, STAGE_DURABLE)) make_empty(run->directory);
+    if (stage == STAGE_MAIN && stage_is_wanted(run, STAGE_DURABLE)) make_empty(run);
     if (!run_stage(run, stage)) {
       fprintf(stderr, "%s: failed in stage \"%s\"\n", run->driver->name, stage_names[stage]);
       break;
@@ -154,6 +153,7 @@ int main(int argc, char **argv) {
 
   struct run run = {.selected = options.workloads,
                     .seconds = options.seconds,
+                    .rest = options.rest,
                     .memory = options.memory,
                     .directory = driver_path(work_directory, "store"),
                     .results = shared_results()};

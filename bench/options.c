@@ -11,10 +11,12 @@
 static void print_usage(FILE *out) {
   fprintf(out,
           "usage: bench [--keys N] [--key-size BYTES] [--value-size BYTES] [--rounds N]\n"
-          "             [--seconds N] [--memory BYTES] [--own-time] [--engines A,B,...]\n"
-          "             [--workloads A,B,...] [--part NAME] [--json FILE] [--dir DIR]\n"
+          "             [--seconds N] [--rest SECONDS] [--memory BYTES] [--own-time]\n"
+          "             [--engines A,B,...] [--workloads A,B,...] [--part NAME] [--json FILE]\n"
+          "             [--dir DIR]\n"
           "\n"
           "  --seconds  a workload other than fill stops then, if there is more to do\n"
+          "  --rest     the device is left alone so long where a store was removed\n"
           "  --memory   what each engine may use, the page cache of its files included\n"
           "  --own-time without the time in which a thread waits for a processor\n"
           "  --json     results are added to this file, a line each, named --part\n"
@@ -57,7 +59,7 @@ static double parse_number(const char *text, double least, double most) {
 }
 
 struct options options_parse(int argc, char **argv) {
-  enum { KEYS, KEY_SIZE, VALUE_SIZE, ROUNDS, SECONDS, MEMORY, OWN_TIME, ENGINES, WORKLOADS,
+  enum { KEYS, KEY_SIZE, VALUE_SIZE, ROUNDS, SECONDS, REST, MEMORY, OWN_TIME, ENGINES, WORKLOADS,
          PART, JSON, DIRECTORY, HELP };
   static const struct option names[] = {
       {"keys", required_argument, NULL, KEYS},
@@ -65,6 +67,7 @@ struct options options_parse(int argc, char **argv) {
       {"value-size", required_argument, NULL, VALUE_SIZE},
       {"rounds", required_argument, NULL, ROUNDS},
       {"seconds", required_argument, NULL, SECONDS},
+      {"rest", required_argument, NULL, REST},
       {"memory", required_argument, NULL, MEMORY},
       {"own-time", no_argument, NULL, OWN_TIME},
       {"engines", required_argument, NULL, ENGINES},
@@ -89,6 +92,7 @@ struct options options_parse(int argc, char **argv) {
         break;
       case ROUNDS: options.rounds = (size_t)parse_number(optarg, 1, ROUNDS_MAX); break;
       case SECONDS: options.seconds = parse_number(optarg, 0, 3600); break;
+      case REST: options.rest = parse_number(optarg, 0, 60); break;
       case MEMORY: options.memory = (uint64_t)parse_number(optarg, 1 << 20, 0x1p50); break;
       case OWN_TIME: options.own_time = true; break;
       case ENGINES: options.engines = parse_set(optarg, engine_name, true); break;
