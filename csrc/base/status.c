@@ -30,6 +30,16 @@ enum bitcask_status status_fail(enum bitcask_status status, const char *format, 
   return status;
 }
 
+struct status_text status_text_keep(void) {
+  struct status_text kept;
+  memcpy(kept.text, last_text, sizeof kept.text);
+  return kept;
+}
+
+void status_text_restore(const struct status_text *kept) {
+  memcpy(last_text, kept->text, sizeof last_text);
+}
+
 void status_note_take(struct status_note *note, enum bitcask_status status) {
   if (note->status != BITCASK_OK) return;
   note->status = status;

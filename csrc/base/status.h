@@ -20,6 +20,13 @@
 enum bitcask_status status_fail(enum bitcask_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* This thread's error text, put aside by clean-up code that may fail itself. */
+struct status_text {
+  char text[STATUS_TEXT_MAX];
+};
+struct status_text status_text_keep(void);
+void status_text_restore(const struct status_text *kept);
+
 /* Pass a failure on unchanged. The only macro that returns. */
 #define TRY(expression)                                   \
   do {                                                    \

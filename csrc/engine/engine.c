@@ -119,12 +119,11 @@ size_t engine_headroom(const struct engine *engine) {
  * the disk, and never get there. After a restart of the machine there is no such doubt, so the
  * file need not be durable. */
 static void leave_word(struct engine *engine) {
-  char text[STATUS_TEXT_MAX];
-  snprintf(text, sizeof text, "%s", bitcask_error_text());
+  struct status_text cause = status_text_keep();
   struct disk_file *file = NULL;
   if (engine->directory->ops->create(engine->directory, FILENAME_STOPPED, 0, &file) == BITCASK_OK)
     disk_file_close(file);
-  status_fail(BITCASK_OK, "%s", text);
+  status_text_restore(&cause);
 }
 
 enum bitcask_status engine_stop(struct engine *engine, enum bitcask_status status) {

@@ -16,7 +16,7 @@
 #include "engine/engine.h"
 
 struct evidence {
-  uint64_t max_number; /* of any segment file */
+  uint64_t max_number; /* of any segment or hint file */
   bool was_stopped;
   bool has_reserve[RESERVE_KINDS];
   bool has_segment;

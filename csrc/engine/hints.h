@@ -1,8 +1,8 @@
 /*
  * Hint files of sealed segments, written behind everybody's back.
  *
- * Threads: on the hinter's, which waits for a processor that nobody else wants and holds no lock
- * that others do; or where there is none in the call.
+ * Threads: on the hinter's, which waits for a processor that nobody else wants, and takes a lock
+ * that others want only to look the segment up; or where there is none in the call.
  */
 #ifndef BITCASK_ENGINE_HINTS_H
 #define BITCASK_ENGINE_HINTS_H

@@ -286,8 +286,7 @@ static bool settle_all(struct restore *restore, uint64_t expected) {
   }
   settle_some(&mine);
   if (is_shared) pthread_join(other.thread, NULL);
-  if (mine.status != BITCASK_OK || other.status != BITCASK_OK) return false;
-  return true;
+  return mine.status == BITCASK_OK && other.status == BITCASK_OK;
 }
 
 /* ---- What expires ---- */

@@ -1,7 +1,5 @@
 #include "engine/rotation.h"
 
-#include <stdio.h>
-
 #include "base/mutant.h"
 #include "engine/flush.h"
 #include "engine/publish.h"
@@ -249,12 +247,11 @@ enum bitcask_status engine_seal(struct engine *engine, uint64_t *id) {
 
 /* An edit has failed; the data can be durable all the same. The status is the edit's. */
 static void flush_what_is_there(struct engine *engine) REQUIRES(engine->write_lock) {
-  char text[STATUS_TEXT_MAX];
-  snprintf(text, sizeof text, "%s", bitcask_error_text());
+  struct status_text cause = status_text_keep();
   mutex_lock(&engine->flush_lock);
   flush_all(engine);
   mutex_unlock(&engine->flush_lock);
-  status_fail(BITCASK_OK, "%s", text);
+  status_text_restore(&cause);
 }
 
 enum bitcask_status engine_close_cleanly(struct engine *engine) {

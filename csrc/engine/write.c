@@ -1,7 +1,6 @@
 #include "engine/write.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/mutant.h"
 #include "engine/ahead.h"
@@ -184,9 +183,10 @@ static enum bitcask_status append(struct engine *engine, struct group *group)
     REQUIRES(engine->write_lock) {
   enum bitcask_status status = try_append(engine, group);
   if (status == BITCASK_NOSPACE) {
-    char text[STATUS_TEXT_MAX]; /* what failed, whatever is met while giving back */
-    snprintf(text, sizeof text, "%s", bitcask_error_text());
-    status = has_given_back(engine) ? try_append(engine, group) : status_fail(status, "%s", text);
+    struct status_text cause = status_text_keep();
+    bool is_worth_another = has_given_back(engine);
+    status_text_restore(&cause);
+    if (is_worth_another) status = try_append(engine, group);
   }
   if (status != BITCASK_NOSPACE || !group->has_only_deletes || !reserve_spend(engine, RESERVE_WORK))
     return status;

@@ -151,12 +151,15 @@ struct segment *segment_ref(struct segment *segment) {
   return segment;
 }
 
-/* What cannot be removed now is an orphan, and swept at the next open. */
+/* What cannot be removed now is an orphan, and swept at the next open. Often another failure is the
+ * cause of it, and stays what is told. */
 static void remove_files(const struct segment *segment) {
+  struct status_text cause = status_text_keep();
   filename hint = filename_of_hint(segment->facts.id);
   filename data = filename_of_segment(segment->facts.id);
   segment->directory->ops->remove(segment->directory, hint.text);
   segment->directory->ops->remove(segment->directory, data.text);
+  status_text_restore(&cause);
 }
 
 static bool is_last(struct segment *segment) {
