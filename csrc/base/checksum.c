@@ -1,7 +1,17 @@
 #include "base/checksum.h"
 
+#include "base/checksum_wide.h"
+
+uint64_t checksum64_long(const void *data, size_t size, uint64_t seed) {
+#ifdef CHECKSUM_HAS_WIDE
+  if (__builtin_cpu_supports("avx512f")) return checksum64_avx512(data, size, seed);
+  if (__builtin_cpu_supports("avx2")) return checksum64_avx2(data, size, seed);
+#endif
+  return XXH3_64bits_withSeed(data, size, seed);
+}
+
 uint64_t bitcask_xxh3(bitcask_bytes bytes, uint64_t seed) {
-  return XXH3_64bits_withSeed(bytes.data, bytes.size, seed);
+  return checksum64(bytes.data, bytes.size, seed);
 }
 
 uint64_t bitcask_xxh64(bitcask_bytes bytes, uint64_t seed) {

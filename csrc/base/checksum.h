@@ -9,7 +9,12 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+/* From here on the widest instructions that the processor has are worth a call. */
+#define CHECKSUM_LONG_SIZE 512
+uint64_t checksum64_long(const void *data, size_t size, uint64_t seed);
+
 static inline uint64_t checksum64(const void *data, size_t size, uint64_t seed) {
+  if (size >= CHECKSUM_LONG_SIZE) return checksum64_long(data, size, seed);
   return XXH3_64bits_withSeed(data, size, seed);
 }
 
