@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "disk/posix_call.h"
@@ -13,8 +14,7 @@
 
 enum {
   NAME_SIZE_MAX = 64,
-  WRITE_THROUGH_SIZE = 16 << 10, /* appends from here on go through pwrite */
-  TOGETHER_SIZE = 4 << 10        /* small parts that are written by one call */
+  WRITE_THROUGH_SIZE = 16 << 10 /* appends from here on go through pwritev */
 };
 
 struct posix_file {
@@ -36,23 +36,6 @@ static void drop_descriptor(struct posix_file *file) {
 }
 
 /* ---- Appending ---- */
-
-static enum bitcask_status write_all(struct posix_file *file, const uint8_t *data, size_t size,
-                                     uint64_t offset) {
-  while (size > 0) {
-    ssize_t written = pwrite(file->space.fd, data, size, (off_t)offset);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return fail(file, "write");
-    if (written == 0) {
-      errno = ENOSPC;
-      return fail(file, "write");
-    }
-    data += written;
-    size -= (size_t)written;
-    offset += (uint64_t)written;
-  }
-  return BITCASK_OK;
-}
 
 static uint64_t total_size(const bitcask_bytes *parts, size_t count) {
   uint64_t total = 0;
@@ -88,26 +71,51 @@ static void fetch_next(const uint8_t *end, size_t size) {
   for (size_t i = 0; i < size; i += LINE) __builtin_prefetch(end + DISTANCE + i, 1);
 }
 
-/* Small parts that stand side by side by one call, large ones by one each. */
+/* Parts of which some are written. */
+struct unwritten {
+  const bitcask_bytes *parts;
+  size_t count;
+  size_t skip; /* bytes of the first one */
+};
+
+static void note_written(struct unwritten *left, size_t bytes) {
+  while (left->count > 0 && left->parts->size - left->skip <= bytes) {
+    bytes -= left->parts->size - left->skip;
+    left->parts++;
+    left->count--;
+    left->skip = 0;
+  }
+  left->skip += bytes;
+}
+
+static ssize_t write_some(int fd, const struct unwritten *left, uint64_t offset) {
+  enum { VECTOR_MAX = 64 };
+  struct iovec vector[VECTOR_MAX];
+  int count = 0;
+  for (size_t i = 0; i < left->count && count < VECTOR_MAX; i++) {
+    size_t skip = i == 0 ? left->skip : 0;
+    vector[count++] = (struct iovec){.iov_base = (uint8_t *)(uintptr_t)left->parts[i].data + skip,
+                                     .iov_len = left->parts[i].size - skip};
+  }
+  return pwritev(fd, vector, count, (off_t)offset);
+}
+
 static enum bitcask_status write_parts(struct posix_file *file, const bitcask_bytes *parts,
                                        size_t count, uint64_t offset) {
-  uint8_t together[TOGETHER_SIZE];
-  size_t held = 0;
-  for (size_t i = 0; i < count; i++) {
-    if (parts[i].size > sizeof together - held) {
-      TRY(write_all(file, together, held, offset));
-      offset += held;
-      held = 0;
+  struct unwritten left = {.parts = parts, .count = count};
+  note_written(&left, 0); /* empty parts */
+  while (left.count > 0) {
+    ssize_t written = write_some(file->space.fd, &left, offset);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return fail(file, "write");
+    if (written == 0) {
+      errno = ENOSPC;
+      return fail(file, "write");
     }
-    if (parts[i].size > sizeof together) {
-      TRY(write_all(file, parts[i].data, parts[i].size, offset));
-      offset += parts[i].size;
-    } else {
-      copy_parts(together + held, &parts[i], 1);
-      held += parts[i].size;
-    }
+    note_written(&left, (size_t)written);
+    offset += (uint64_t)written;
   }
-  return write_all(file, together, held, offset);
+  return BITCASK_OK;
 }
 
 /* A write that failed may have been done in part, behind the size. It must not be left there:

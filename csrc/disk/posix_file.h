@@ -4,8 +4,8 @@
  * One that is read while it grows (the active segment) is appended to through a shared mapping
  * over space that was allocated before (disk/posix_space): a put then makes no system call, and
  * a killed process loses nothing, since the pages are the kernel's. Large appends go through
- * pwrite, which beats page faults from about 16 KiB upwards; the two see the same pages. Where
- * space cannot be allocated, all appends go through pwrite.
+ * pwritev, which beats page faults from about 16 KiB upwards; the two see the same pages. Where
+ * space cannot be allocated, all appends go through pwritev.
  *
  * A file opened for reading is mapped and its descriptor closed: thousands of segments
  * need no descriptors. A file that another process appends to is read with pread, because

@@ -176,7 +176,7 @@ describe("a process that is killed at a system call", function()
   end
 
   local calls = {
-    "pwrite64", "fdatasync", "msync", "fsync", "renameat", "unlinkat", "openat", "ftruncate",
+    "pwritev", "fdatasync", "msync", "fsync", "renameat", "unlinkat", "openat", "ftruncate",
     "fallocate",
   }
   for _, call in ipairs(calls) do

@@ -35,7 +35,7 @@ end
 -- Every edit of the manifest: where it is written, and the sync that makes it count.
 local function edits(all)
   local found = {}
-  for _, write in ipairs(find(all, { name = "pwrite64", path = manifest })) do
+  for _, write in ipairs(find(all, { name = "pwritev", path = manifest })) do
     local sync = first(all, { name = "fdatasync", path = write.path, ok = true, after = write },
       "the sync of an edit")
     local last = found[#found]
@@ -102,7 +102,7 @@ describe("the order of system calls", function()
     end
     assert.equals(66, seen)
     -- What goes through a call is covered by a sync that begins after it.
-    local large = find(all, { name = "pwrite64", path = segment, before = mark(all, "large") })
+    local large = find(all, { name = "pwritev", path = segment, before = mark(all, "large") })
     local last = large[#large]
     first(all, {
       name = "fdatasync", path = last.path, ok = true, after = last, before = mark(all, "large"),
@@ -161,7 +161,7 @@ describe("the order of system calls", function()
     assert.equals(created.path, edit.path)
     local named = first(all, { name = "fsync", path = "%.", ok = true, after = edit.sync },
       "the sync of the manifest's name")
-    local text = first(all, { name = "pwrite64", path = "CURRENT%.tmp", after = named },
+    local text = first(all, { name = "pwritev", path = "CURRENT%.tmp", after = named },
       "CURRENT's text, after the manifest's name is durable")
     local synced = first(all, { name = "fdatasync", path = text.path, ok = true, after = text },
       "the sync of CURRENT")
@@ -210,7 +210,7 @@ describe("the order of system calls", function()
       local synced = first(all, { name = "fdatasync", path = old.path, ok = true, after = cut },
         "the sync of what is sealed, " .. old.path)
       edit_after(all, synced)
-      assert.equals(0, #find(all, { name = "pwrite64", path = old.path, after = cut }))
+      assert.equals(0, #find(all, { name = "pwritev", path = old.path, after = cut }))
     end
   end)
 
@@ -234,7 +234,7 @@ describe("the order of system calls", function()
       newest = first(all, { name = "fdatasync", path = output.path, ok = true, after = output,
         before = edit.start }, "the sync of the output " .. output.path)
       -- Nothing of it is written afterwards.
-      assert.equals(0, #find(all, { name = "pwrite64", path = output.path, after = newest }))
+      assert.equals(0, #find(all, { name = "pwritev", path = output.path, after = newest }))
     end
     local named = first(all, { name = "fsync", path = "%.", ok = true, after = newest,
       before = edit.start }, "the sync of their names")
@@ -315,7 +315,7 @@ describe("the order of system calls", function()
     local renamed = find(all, { name = "renameat", path = "%d+%.hint%.tmp", ok = true })
     assert.is_truthy(#renamed >= 5)
     for _, rename in ipairs(renamed) do
-      local written = find(all, { name = "pwrite64", path = rename.path:gsub("%p", "%%%0"),
+      local written = find(all, { name = "pwritev", path = rename.path:gsub("%p", "%%%0"),
         before = rename })
       first(all, { name = "fdatasync", path = rename.path:gsub("%p", "%%%0"), ok = true,
         after = written[#written], before = rename }, "the sync of " .. rename.path)

@@ -9,8 +9,9 @@
  *   shim.hit()                           -- the first call that was hit so far, or nil
  *   local counted, hit = shim.disarm()   -- calls seen; the first that was hit, or nil
  *
- * A flush of a mapping is an fdatasync, too. Instead of an error: kill = "before", "half" (of a pwrite) or "after"; or short = true,
- * for a pwrite that writes less than it was asked to; or hold = true: the call is made when the shim is disarmed.
+ * A flush of a mapping is an fdatasync, too, and a pwritev a pwrite. Instead of an error:
+ * kill = "before", "half" (of a pwrite) or "after"; or short = true, for a pwrite that writes
+ * less than it was asked to; or hold = true: the call is made when the shim is disarmed.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define CALLS(X)                                                                        \
@@ -167,6 +169,41 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
 }
 ssize_t pwrite64(int fd, const void *data, size_t size, off_t offset) {
   return shim_pwrite(fd, data, size, offset);
+}
+
+/* As one pwrite of the bytes that it is cut to. */
+static ssize_t shim_pwritev(int fd, const struct iovec *vector, int count, off_t offset) {
+  REAL("pwritev", ssize_t (*)(int, const struct iovec *, int, off_t));
+  enum act act = consult(CALL_pwrite, fd, NULL);
+  int error = errno;
+  size_t size = 0;
+  for (int i = 0; i < count; i++) size += vector[i].iov_len;
+  bool is_part = (act == ACT_FAIL || act == ACT_KILL_HALF || act == ACT_SHORT) && size > 1;
+  ssize_t written;
+  if (is_part) {
+    struct iovec cut[64];
+    int used = 0;
+    for (size_t left = size / 2; left > 0 && used < 64; used++) {
+      cut[used] = vector[used];
+      if (cut[used].iov_len > left) cut[used].iov_len = left;
+      left -= cut[used].iov_len;
+    }
+    written = real(fd, cut, used, offset);
+  } else {
+    written = act == ACT_FAIL ? -1 : real(fd, vector, count, offset);
+  }
+  if (act == ACT_FAIL) {
+    errno = error;
+    return -1;
+  }
+  finish(act);
+  return written;
+}
+ssize_t pwritev(int fd, const struct iovec *vector, int count, off_t offset) {
+  return shim_pwritev(fd, vector, count, offset);
+}
+ssize_t pwritev64(int fd, const struct iovec *vector, int count, off_t offset) {
+  return shim_pwritev(fd, vector, count, offset);
 }
 
 /* Calls that return 0 or -1, and are done wholly or not at all. */
