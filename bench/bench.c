@@ -92,14 +92,31 @@ static void run_engine(struct run *run) {
   remove_tree(run->directory);
 }
 
+/* What the hypervisor takes makes any engine stall for tens of milliseconds: who was disturbed by
+ * it is measured again, and the least disturbed attempt counts. */
+static struct results run_until_quiet(struct run *run) {
+  enum { ATTEMPTS_MAX = 4 };
+  static struct results best;
+  for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    double begin = seconds_now(), stolen = seconds_stolen();
+    run_engine(run);
+    double processors = (double)sysconf(_SC_NPROCESSORS_ONLN) * (seconds_now() - begin);
+    double percent = 100 * (seconds_stolen() - stolen) / processors;
+    run->results->value[METRIC_stolen] = percent;
+    if (attempt == 0 || percent < best.value[METRIC_stolen]) best = *run->results;
+    if (percent <= run->stolen_most) break;
+    fprintf(stderr, "  %.1f %% of the processors were taken away meanwhile\n", percent);
+  }
+  return best;
+}
+
 static void run_round(struct report *report, const struct driver *const *engines, struct run *run,
                       size_t round) {
   for (size_t i = 0; i < report->engine_count; i++) {
     size_t engine = (round + i) % report->engine_count;
     fprintf(stderr, "round %zu: %s\n", round + 1, engines[engine]->name);
     run->driver = engines[engine];
-    run_engine(run);
-    report->results[round][engine] = *run->results;
+    report->results[round][engine] = run_until_quiet(run);
   }
   report->round_count = round + 1;
 }
@@ -154,6 +171,7 @@ int main(int argc, char **argv) {
   struct run run = {.selected = options.workloads,
                     .seconds = options.seconds,
                     .rest = options.rest,
+                    .stolen_most = options.stolen_most,
                     .memory = options.memory,
                     .directory = driver_path(work_directory, "store"),
                     .results = shared_results()};

@@ -62,6 +62,16 @@ double seconds_waited(void) {
 
 double seconds_own(void) { return seconds_now() - seconds_waited(); }
 
+/* The eighth number of the first line. */
+double seconds_stolen(void) {
+  unsigned long long stolen = 0;
+  FILE *file = fopen("/proc/stat", "r");
+  if (file == NULL) return 0;
+  if (fscanf(file, "cpu %*u %*u %*u %*u %*u %*u %*u %llu", &stolen) != 1) stolen = 0;
+  fclose(file);
+  return (double)stolen / (double)sysconf(_SC_CLK_TCK);
+}
+
 double ticks_a_second(void) {
   static double rate;
   if (rate > 0) return rate;

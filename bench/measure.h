@@ -55,7 +55,8 @@
   X(lost, "lost", "puts", false)                                    \
   X(memory, "memory", "B/key", false)                               \
   X(memory_peak, "mem. peak", "B/key", false)                       \
-  X(memory_reopened, "reopened", "B/key", false)
+  X(memory_reopened, "reopened", "B/key", false)                    \
+  X(stolen, "stolen", "%", false)
 
 enum metric {
 #define METRIC_ENUM(name, heading, unit, more) METRIC_##name,
@@ -127,6 +128,10 @@ double seconds_waited(void);
 
 /* seconds_now less seconds_waited. */
 double seconds_own(void);
+
+/* Seconds that the machine's processors, all together, were ready to work and a hypervisor let
+ * others use them; 0 where that is not known. */
+double seconds_stolen(void);
 
 /* The cheapest clock there is; ticks_a_second says how fast it runs. */
 static inline uint64_t ticks_now(void) {

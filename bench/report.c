@@ -84,7 +84,7 @@ static void print_tables(const struct report *report, cell_value cell, FILE *out
   size_t count = 0;
   for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
     if (!is_measured(report, metric)) continue;
-    if (cell == ratio_to && metric == METRIC_lost) continue;
+    if (cell == ratio_to && (metric == METRIC_lost || metric == METRIC_stolen)) continue;
     columns[count++] = metric;
     if (count < COLUMNS_A_LINE) continue;
     print_table(report, columns, count, cell, out);

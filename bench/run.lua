@@ -70,7 +70,10 @@ local function run_part(options, part, json)
     add(name, of(name))
   end
   add("seconds", options.seconds or options.quick and "0.3" or part.seconds)
-  add("rest", not options.quick and "2" or nil)
+  if not options.quick then
+    add("rest", "2")
+    add("stolen", "1")
+  end
   add("engines", options.engines or of "engines")
   if options.owntime then words[#words + 1] = "--own-time" end
   execute(words)

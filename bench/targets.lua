@@ -49,14 +49,17 @@ end)
 more("get of absent keys", "absent", "tkrzw", 2)
 more("get of absent keys", "absent", "lmdb", 5)
 
+-- Percent of the processors' time. A hypervisor that takes more makes any program stall.
+local QUIET <const> = 1
+
 for _, kind in ipairs { "overwrite", "zipf" } do
   local work = kind == "zipf" and "overwrite, zipfian" or "overwrite, uniform"
   more(work, kind, "tkrzw", 1)
   more(work, kind, "leveldb", 4)
   less(work .. ", p99.9", kind .. "_p999", "leveldb", 0.25)
-  figure(work, "worst stall", { most = 5, unit = " ms" }, "main", function(get)
-    local worst = get("bitcask", kind .. "_max")
-    return worst and worst / 1000
+  figure(work, "worst stall, quiet machine", { most = 5, unit = " ms" }, "main", function(get)
+    local worst, stolen = get("bitcask", kind .. "_max"), get("bitcask", "stolen")
+    return worst and stolen and stolen <= QUIET and worst / 1000
   end)
   for _, space in ipairs { "disk", "peak" } do
     figure(work, space == "disk" and "disk after it, times live" or "disk, peak, times live",

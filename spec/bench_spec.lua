@@ -36,6 +36,25 @@ local function row_of(run, work, target)
   error("no such target: " .. work .. ", " .. target)
 end
 
+local function stall_of(stolen)
+  return row_of(run_of(main_part(figures("bitcask", "overwrite_max", { 4000, 60000, 4200 }),
+    figures("bitcask", "stolen", stolen))), "overwrite, uniform", "worst stall")
+end
+
+describe("the worst stall", function()
+  after_each(scratch.clean)
+
+  it("is that of the rounds in which nobody took the processors away", function()
+    local row = stall_of { 0.2, 7, 0.4 }
+    assert.equals("4.10 ms", row.reached)
+    assert.is_true(row.met)
+  end)
+
+  it("is not known where every round was disturbed", function()
+    assert.is_nil(stall_of({ 3, 7, 2 }).reached)
+  end)
+end)
+
 describe("the results of a run", function()
   after_each(scratch.clean)
 
