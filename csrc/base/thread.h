@@ -76,6 +76,11 @@ static inline void thread_breathe(void) {
 #endif
 }
 
+/* In long work that others need not wait for, every few microseconds and without a lock: lets a
+ * thread that wants this processor have it by now, and not only when the system's clock ticks
+ * next, milliseconds later. Does nothing if it did something a moment ago. */
+void thread_step_aside(void);
+
 /* Let others run for a moment. */
 void thread_pause(void);
 

@@ -189,6 +189,7 @@ static enum bitcask_status copy_shards(struct taking *taking) {
     TRY(keydir_copy_table(engine->keydir, shard, &taking->slots, &table));
     TRY(count_entries(taking, &table));
     TRY(checkpoint_add_shard(taking->writer, &table));
+    thread_step_aside();
   }
   if (taking->items.size == 0 && taking->expiring > 0) return BITCASK_OK;
   return checkpoint_add_items(taking->writer, taking->items.data,

@@ -140,13 +140,15 @@ static void leave_copying(struct bitcask_merge *merge) {
 }
 
 static enum bitcask_status copy_some(struct bitcask_merge *merge, uint64_t budget) {
+  enum { STEPS_TOGETHER = 32 };
   struct copying *copying = &merge->copying;
   uint64_t begun_at = copying->bytes_read;
   enum bitcask_status status = BITCASK_OK;
-  while (status == BITCASK_OK && copying->state == COPYING &&
-         copying->bytes_read - begun_at < budget) {
+  for (unsigned step = 1; status == BITCASK_OK && copying->state == COPYING &&
+                          copying->bytes_read - begun_at < budget; step++) {
     status = copying_step(copying);
     if (status == BITCASK_OK) status = check_cancelled(merge);
+    if (step % STEPS_TOGETHER == 0) thread_step_aside();
   }
   throttle_spend(&merge->throttle, copying->bytes_read - begun_at, now_us(merge));
   leave_copying(merge);

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "base/radix.h"
+#include "base/thread.h"
 
 /* One walk over the keydir. */
 struct walk {
@@ -48,8 +49,10 @@ static enum bitcask_status walk_keydir(struct walk *walk, struct keydir *keydir,
                                        keydir_reader each) {
   struct bitcask_buffer scratch = {0};
   enum bitcask_status status = BITCASK_OK;
-  for (unsigned shard = 0; status == BITCASK_OK && shard < KEYDIR_SHARDS; shard++)
+  for (unsigned shard = 0; status == BITCASK_OK && shard < KEYDIR_SHARDS; shard++) {
     status = keydir_read_shard(keydir, shard, &scratch, each, walk);
+    thread_step_aside();
+  }
   bitcask_buffer_release(&scratch);
   return status;
 }

@@ -103,6 +103,7 @@ static void switch_entry(struct switching *switching, const struct move *move, u
 static uint64_t switch_input(struct switching *switching, const struct input *input,
                              uint64_t budget) {
   enum { AHEAD = 8 }; /* so many slots are on their way into the processor's cache */
+  enum { MOVES_TOGETHER = 64 };
   uint64_t done = 0;
   while (switching->next_move < input->moves.end && done < budget) {
     const struct move *move = &switching->moves->items[switching->next_move++];
@@ -110,6 +111,7 @@ static uint64_t switch_input(struct switching *switching, const struct input *in
       keydir_prefetch(switching->engine->keydir, move_hash(&move[AHEAD]));
     switch_entry(switching, move, input->segment->slot);
     done += move_size(move);
+    if (switching->next_move % MOVES_TOGETHER == 0) thread_step_aside();
   }
   return done;
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/checksum.h"
+#include "base/thread.h"
 #include "format/filename.h"
 
 static enum bitcask_status entry_of_scan(const struct segment_scan *scan,
@@ -52,6 +53,7 @@ static enum bitcask_status take_chunk(struct passage *passage) {
 /* Take the entries of a segment; it must be just as its facts say, to the last record. The last
  * chunk stays in its buffer. */
 static enum bitcask_status pass(struct segment *segment, struct passage *passage) {
+  enum { RECORDS_TOGETHER = 64 };
   struct segment_scan scan;
   struct segment_facts seen = segment_facts_empty(segment->facts.id, 0);
   enum segment_scan_kind kind = SEGMENT_SCAN_END;
@@ -67,6 +69,7 @@ static enum bitcask_status pass(struct segment *segment, struct passage *passage
     }
     if (status == BITCASK_OK) status = entry_of_scan(&scan, &passage->chunk);
     if (status != BITCASK_OK) break;
+    if (seen.records % RECORDS_TOGETHER == 0) thread_step_aside();
   }
   if (status == BITCASK_OK && (kind != SEGMENT_SCAN_END || seen.digest != segment->facts.digest ||
                                seen.records != segment->facts.records))
