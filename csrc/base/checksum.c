@@ -1,9 +1,10 @@
 #include "base/checksum.h"
 
-#include "base/checksum_wide.h"
+#include "base/checksum_avx2.h"
+#include "base/checksum_avx512.h"
 
 uint64_t checksum64_long(const void *data, size_t size, uint64_t seed) {
-#ifdef CHECKSUM_HAS_WIDE
+#if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f")) return checksum64_avx512(data, size, seed);
   if (__builtin_cpu_supports("avx2")) return checksum64_avx2(data, size, seed);
 #endif

@@ -1,6 +1,6 @@
-#include "base/checksum_wide.h"
+#include "base/checksum_avx2.h"
 
-#ifdef CHECKSUM_HAS_WIDE
+#if defined(__x86_64__)
 
 #include <immintrin.h>
 

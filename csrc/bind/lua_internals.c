@@ -3,7 +3,7 @@
  * them alone, from objects of their own in which allocations can be refused and counted;
  * never installed, and no part of bitcask.core. Each file of internals/ is a room of it:
  *
- *   base      memory latch status coding radix           functions
+ *   base      memory latch status coding radix checksum  functions
  *   format    filename record header hint                functions
  *   edit      edit                                       functions
  *   disk      disk ── open ──> directory ── create, open ──> file

@@ -299,6 +299,7 @@ static bool would_overflow(struct engine *engine, uint64_t length) REQUIRES(engi
   uint64_t wanted = atomic_load_explicit(&engine->seal_size, memory_order_relaxed);
   if (length > engine->options.segment_size) return true;
   if (length <= wanted || engine->active->facts.records == 0) return false;
+  successor_prepare(engine); /* the policy may have asked for a smaller one this very moment */
   return length > LATE_TIMES * wanted || !is_next_late(engine);
 }
 

@@ -1,5 +1,7 @@
 /* base/: what needs no object. */
 #include "base/checksum.h"
+#include "base/checksum_avx2.h"
+#include "base/checksum_avx512.h"
 #include "base/coding.h"
 #include "base/latch.h"
 #include "base/memory.h"
@@ -191,10 +193,40 @@ static int radix_sort_(lua_State *L) {
 
 static const luaL_Reg radix_functions[] = {{"sort", radix_sort_}, {NULL, NULL}};
 
+/* ---- Checksum -------------------------------------------------------------------- */
+
+/* (bytes, seed, how many to leave out in front) -> what each way makes of the rest, by its name;
+ * only of those that this processor has. */
+static int checksum_ways(lua_State *L) {
+  bitcask_bytes bytes = lua_result_check_bytes(L, 1);
+  uint64_t seed = room_u64(L, 2);
+  size_t skipped = (size_t)luaL_checkinteger(L, 3), size = bytes.size - skipped;
+  const uint8_t *data = (const uint8_t *)bytes.data + skipped;
+  lua_newtable(L);
+  lua_pushinteger(L, (lua_Integer)XXH3_64bits_withSeed(data, size, seed));
+  lua_setfield(L, -2, "plain");
+  lua_pushinteger(L, (lua_Integer)checksum64(data, size, seed));
+  lua_setfield(L, -2, "chosen");
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2")) {
+    lua_pushinteger(L, (lua_Integer)checksum64_avx2(data, size, seed));
+    lua_setfield(L, -2, "avx2");
+  }
+  if (__builtin_cpu_supports("avx512f")) {
+    lua_pushinteger(L, (lua_Integer)checksum64_avx512(data, size, seed));
+    lua_setfield(L, -2, "avx512");
+  }
+#endif
+  return 1;
+}
+
+static const luaL_Reg checksum_functions[] = {{"ways", checksum_ways}, {NULL, NULL}};
+
 void room_open_base(lua_State *L) {
   room_set_functions(L, "memory", memory_functions);
   room_set_functions(L, "latch", latch_functions);
   room_set_functions(L, "status", status_functions);
   room_set_functions(L, "coding", coding_functions);
   room_set_functions(L, "radix", radix_functions);
+  room_set_functions(L, "checksum", checksum_functions);
 }

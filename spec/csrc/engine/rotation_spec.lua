@@ -10,9 +10,9 @@ local preparation <const> = [[
   local MIB = 1 << 20
   local value = ("v"):rep(MIB // 8)
   local path = %q
-  local written = 0
+  local written, asked = 0, 4 * MIB
   local db = assert(bitcask.open(path,
-    { segment_size = 64 * MIB, policy = function() return { seal = 4 * MIB } end }))
+    { segment_size = 64 * MIB, policy = function() return { seal = asked } end }))
   assert(db:put("first", value))
   assert(db:seal()) -- so it is asked, and says so
   assert(db:put("second", value))
@@ -60,6 +60,26 @@ describe("the active segment", function()
       io.write "all there"
     ]]
     assert.equal("1 all there", output)
+  end)
+
+  it("goes on, too, when it is beyond that size by the time that it is asked for", function()
+    local output = told [[
+      asked = 64 * MIB
+      assert(db:seal())
+      assert(db:put("third", value))
+      put(7)
+      asked = 4 * MIB
+      assert(#assert(db:maintain()) == 0)
+      hold()
+      put(4)
+      io.write(count_sealed(), " ")
+      check()
+      shim.disarm()
+      eventually(function() put(1) return count_sealed() >= 4 end, "the next segments")
+      check()
+      io.write "all there"
+    ]]
+    assert.equal("2 all there", output)
   end)
 
   it("becomes full, and the next one takes writes, while others are made durable", function()
