@@ -9,6 +9,7 @@
 const struct driver *const drivers[] = {
 #ifdef BENCH_bitcask
     &driver_bitcask,
+    &driver_bitcask_unverified,
 #endif
 #ifdef BENCH_tkrzw
     &driver_tkrzw,

@@ -80,6 +80,7 @@ extern const struct driver *const drivers[];
 extern const size_t driver_count;
 
 extern const struct driver driver_bitcask;
+extern const struct driver driver_bitcask_unverified;
 extern const struct driver driver_limit_map;
 extern const struct driver driver_limit_clean;
 extern const struct driver driver_limit_write;

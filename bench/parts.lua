@@ -2,8 +2,8 @@
 -- A part without `quick` is left out there; `engines` left out means all that were built.
 
 local NEAR <const> = "bitcask,tkrzw,lmdb,lmdb-writemap,leveldb,rocksdb,limit-map,limit-write"
-local LARGE <const> = "bitcask,tkrzw,lmdb,lmdb-writemap,leveldb,rocksdb,rocksdb-blob,bdb," ..
-  "limit-map,limit-write"
+local LARGE <const> = "bitcask,bitcask-unverified,tkrzw,lmdb,lmdb-writemap,leveldb,rocksdb," ..
+  "rocksdb-blob,bdb,limit-map,limit-write"
 local FEW <const> = "bitcask,tkrzw,lmdb-writemap,leveldb,limit-map"
 local OPENING <const> = "fill,get,absent,reopen,recover"
 local QUICK_FEW <const> = "bitcask,tkrzw,leveldb,limit-map"

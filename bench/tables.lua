@@ -3,9 +3,11 @@
 --   lua bench/tables.lua results.json
 local results = require "results"
 
-local ENGINES <const> = { "bitcask", "tkrzw", "lmdb", "lmdb-writemap", "leveldb", "rocksdb",
-  "rocksdb-blob", "bdb", "gdbm", "sqlite", "erlang", "limit-map", "limit-clean", "limit-write" }
-local NAMES <const> = { bitcask = "**bitcask**", tkrzw = "Tkrzw", lmdb = "LMDB",
+local ENGINES <const> = { "bitcask", "bitcask-unverified", "tkrzw", "lmdb", "lmdb-writemap",
+  "leveldb", "rocksdb", "rocksdb-blob", "bdb", "gdbm", "sqlite", "erlang", "limit-map",
+  "limit-clean", "limit-write" }
+local NAMES <const> = { bitcask = "**bitcask**", lmdb = "LMDB", tkrzw = "Tkrzw",
+  ["bitcask-unverified"] = "bitcask, `verify = false`",
   ["lmdb-writemap"] = "LMDB, writable map", leveldb = "LevelDB", rocksdb = "RocksDB",
   ["rocksdb-blob"] = "RocksDB BlobDB", bdb = "Berkeley DB", gdbm = "GDBM", sqlite = "SQLite",
   erlang = "Erlang Bitcask", ["limit-map"] = "*limit, mapped*",
