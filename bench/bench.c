@@ -78,7 +78,8 @@ static void make_empty(const struct run *run) {
 
 /* One engine, all stages; what is measured before a failure counts. The durable puts come first:
  * they wait for the device alone, which is not to be busy with what another stage has left. */
-static void run_engine(struct run *run) {
+static bool run_engine(struct run *run) {
+  bool is_complete = true;
   results_clear(run->results);
   make_empty(run);
   for (enum stage stage = 0; stage < STAGE_COUNT; stage++) {
@@ -86,10 +87,12 @@ static void run_engine(struct run *run) {
     if (stage == STAGE_MAIN && stage_is_wanted(run, STAGE_DURABLE)) make_empty(run);
     if (!run_stage(run, stage)) {
       fprintf(stderr, "%s: failed in stage \"%s\"\n", run->driver->name, stage_names[stage]);
+      is_complete = false;
       break;
     }
   }
   remove_tree(run->directory);
+  return is_complete;
 }
 
 /* What the hypervisor takes makes any engine stall for tens of milliseconds: who was disturbed by
@@ -99,12 +102,13 @@ static struct results run_until_quiet(struct run *run) {
   static struct results best;
   for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     double begin = seconds_now(), stolen = seconds_stolen();
-    run_engine(run);
+    bool is_complete = run_engine(run);
     double processors = (double)sysconf(_SC_NPROCESSORS_ONLN) * (seconds_now() - begin);
     double percent = 100 * (seconds_stolen() - stolen) / processors;
     run->results->value[METRIC_stolen] = percent;
-    if (attempt == 0 || percent < best.value[METRIC_stolen]) best = *run->results;
-    if (percent <= run->stolen_most) break;
+    bool is_better = is_complete && percent < best.value[METRIC_stolen];
+    if (attempt == 0 || is_better) best = *run->results;
+    if (percent <= run->stolen_most || !is_complete) break;
     fprintf(stderr, "  %.1f %% of the processors were taken away meanwhile\n", percent);
   }
   return best;

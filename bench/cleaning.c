@@ -84,10 +84,10 @@ static size_t choose(struct survey *survey, uint64_t excess) {
 enum bitcask_status cleaning_merge(struct bitcask *db, const uint64_t *ids, size_t count) {
   struct bitcask_merge_options options = {.segments = ids, .segment_count = count};
   struct bitcask_merge *merge;
-  bool finished;
   enum bitcask_status status = bitcask_merge_open(db, &options, &merge);
   if (status != BITCASK_OK) return status;
-  status = bitcask_merge_step(merge, 0, &finished);
+  status = bitcask_merge_start(merge);
+  if (status == BITCASK_OK) status = bitcask_merge_wait(merge);
   bitcask_merge_close(merge);
   return status;
 }

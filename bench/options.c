@@ -24,10 +24,10 @@ static void print_usage(FILE *out) {
           "  --json     results are added to this file, a line each, named --part\n"
           "\nengines:\n");
   for (size_t i = 0; i < driver_count; i++)
-    fprintf(out, "  %-14s %s\n", drivers[i]->name, drivers[i]->tuning);
+    fprintf(out, "  %-18s %s\n", drivers[i]->name, drivers[i]->tuning);
   fprintf(out, "\nworkloads:\n");
   for (size_t i = 0; i < WORKLOAD_COUNT; i++)
-    fprintf(out, "  %-14s %s\n", workload_infos[i].name, workload_infos[i].text);
+    fprintf(out, "  %-18s %s\n", workload_infos[i].name, workload_infos[i].text);
 }
 
 static const char *engine_name(size_t i) { return i < driver_count ? drivers[i]->name : NULL; }

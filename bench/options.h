@@ -12,7 +12,7 @@ struct options {
   size_t value_size;
   size_t rounds;
   double seconds;     /* after which a workload other than fill stops */
-  double rest;        /* seconds that the device is left alone for before each engine */
+  double rest;        /* seconds that the device is left alone for where a store was removed */
   double stolen_most; /* percent of the processors' time that others may take meanwhile */
   uint64_t memory;    /* bytes that a stage may use; 0: any */
   bool own_time;      /* see own_time_use */

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { NAME_WIDTH = 14, COLUMN_WIDTH = 11, COLUMNS_A_LINE = 10 };
+enum { NAME_WIDTH = 19, COLUMN_WIDTH = 11, COLUMNS_A_LINE = 10 };
 
 static int compare(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
@@ -78,13 +78,18 @@ static void print_table(const struct report *report, const enum metric *columns,
   }
 }
 
+static bool has_no_ratio(enum metric metric) {
+  return metric == METRIC_lost || metric == METRIC_stolen || metric == METRIC_overwrite_stolen ||
+         metric == METRIC_zipf_stolen;
+}
+
 /* The metrics that were measured, as many to a table as fit on a line. */
 static void print_tables(const struct report *report, cell_value cell, FILE *out) {
   enum metric columns[COLUMNS_A_LINE];
   size_t count = 0;
   for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
     if (!is_measured(report, metric)) continue;
-    if (cell == ratio_to && (metric == METRIC_lost || metric == METRIC_stolen)) continue;
+    if (cell == ratio_to && has_no_ratio(metric)) continue;
     columns[count++] = metric;
     if (count < COLUMNS_A_LINE) continue;
     print_table(report, columns, count, cell, out);

@@ -127,7 +127,7 @@ static void verify(const struct run *run, void *store, const struct plan *overwr
 
 /* What the two ways to overwrite note: metrics, the latencies beginning with `p50`. */
 struct overwriting {
-  enum metric rate, p50, disk, peak;
+  enum metric rate, p50, stolen, disk, peak;
   enum curve_id latency, timeline;
 };
 
@@ -140,7 +140,9 @@ static void overwrite(const struct run *run, void *store, const struct plan *pla
   job.plan.seed = plan->seed;
   job.plan.base = plan->base;
   struct watch *watch = watch_start(disk_bytes, run->directory);
+  double stolen = seconds_stolen();
   job_measure(run, &job, notes->rate, &outcome);
+  *metric_of(run, notes->stolen) = (seconds_stolen() - stolen) * 1e3;
   if (run->driver->settle != NULL) run->driver->settle(store);
   *metric_of(run, notes->peak) = watch_stop(watch) / 1e6;
   *metric_of(run, notes->disk) = disk_bytes(run->directory) / 1e6;
@@ -152,16 +154,18 @@ static void overwrite(const struct run *run, void *store, const struct plan *pla
 
 static void overwrite_uniform(const struct run *run, void *store) {
   static const struct overwriting notes = {METRIC_overwrite,        METRIC_overwrite_p50,
-                                           METRIC_overwrite_disk,   METRIC_overwrite_peak,
-                                           CURVE_overwrite_latency, CURVE_overwrite_rate};
+                                           METRIC_overwrite_stolen, METRIC_overwrite_disk,
+                                           METRIC_overwrite_peak,   CURVE_overwrite_latency,
+                                           CURVE_overwrite_rate};
   struct plan plan = {.seed = 4};
   overwrite(run, store, &plan, &notes);
 }
 
 static void overwrite_zipf(const struct run *run, void *store) {
-  static const struct overwriting notes = {METRIC_zipf,        METRIC_zipf_p50,
-                                           METRIC_zipf_disk,   METRIC_zipf_peak,
-                                           CURVE_zipf_latency, CURVE_zipf_rate};
+  static const struct overwriting notes = {METRIC_zipf,      METRIC_zipf_p50,
+                                           METRIC_zipf_stolen, METRIC_zipf_disk,
+                                           METRIC_zipf_peak, CURVE_zipf_latency,
+                                           CURVE_zipf_rate};
   uint64_t count = run->data.key_count;
   uint32_t *ids = zipf_ids(count, OVERWRITES_A_KEY * count, 8);
   struct plan plan = {.ids = ids, .base = UINT64_C(1) << 40};

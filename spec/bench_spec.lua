@@ -38,20 +38,20 @@ end
 
 local function stall_of(stolen)
   return row_of(run_of(main_part(figures("bitcask", "overwrite_max", { 4000, 60000, 4200 }),
-    figures("bitcask", "stolen", stolen))), "overwrite, uniform", "worst stall")
+    figures("bitcask", "overwrite_stolen", stolen))), "overwrite, uniform", "worst stall")
 end
 
 describe("the worst stall", function()
   after_each(scratch.clean)
 
   it("is that of the rounds in which nobody took the processors away", function()
-    local row = stall_of { 0.2, 7, 0.4 }
+    local row = stall_of { 0, 70, 10 }
     assert.equals("4.10 ms", row.reached)
     assert.is_true(row.met)
   end)
 
   it("is not known where every round was disturbed", function()
-    assert.is_nil(stall_of({ 3, 7, 2 }).reached)
+    assert.is_nil(stall_of({ 30, 70, 21 }).reached)
   end)
 end)
 

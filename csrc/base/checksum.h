@@ -10,7 +10,7 @@
 #include <xxhash.h>
 
 /* From here on the widest instructions that the processor has are worth a call. */
-#define CHECKSUM_LONG_SIZE 512
+enum { CHECKSUM_LONG_SIZE = 512 };
 uint64_t checksum64_long(const void *data, size_t size, uint64_t seed);
 
 static inline uint64_t checksum64(const void *data, size_t size, uint64_t seed) {

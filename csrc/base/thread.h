@@ -76,9 +76,12 @@ static inline void thread_breathe(void) {
 #endif
 }
 
-/* In long work that others need not wait for, every few microseconds and without a lock: lets a
- * thread that wants this processor have it by now, and not only when the system's clock ticks
- * next, milliseconds later. Does nothing if it did something a moment ago. */
+/* This thread works behind the backs of others: from now on it steps aside. */
+void thread_begin_background(void);
+
+/* In long work, every few microseconds: lets a thread that wants this processor have it by now, and
+ * not only when the system's clock ticks next, milliseconds later. Does nothing if it did something
+ * a moment ago, or if somebody may wait for this thread: one that is not in the background. */
 void thread_step_aside(void);
 
 /* Let others run for a moment. */

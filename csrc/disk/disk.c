@@ -4,6 +4,12 @@
 
 #include "base/mutant.h"
 
+void disk_remove_quietly(struct disk_directory *directory, const char *name) {
+  struct status_text cause = status_text_keep();
+  directory->ops->remove(directory, name);
+  status_text_restore(&cause);
+}
+
 void disk_file_close(struct disk_file *file) {
   if (file != NULL) file->ops->close(file);
 }

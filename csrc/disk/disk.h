@@ -137,6 +137,9 @@ struct disk_ops {
 /* The operating system's. */
 struct disk *disk_posix(void);
 
+/* Remove a name in clearing up: whatever comes of that, the error text stays. */
+void disk_remove_quietly(struct disk_directory *directory, const char *name);
+
 static inline uint64_t disk_file_size(const struct disk_file *file) {
   return atomic_load_explicit(&file->size, memory_order_acquire);
 }

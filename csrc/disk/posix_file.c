@@ -89,11 +89,12 @@ static void note_written(struct unwritten *left, size_t bytes) {
 }
 
 static ssize_t write_some(int fd, const struct unwritten *left, uint64_t offset) {
-  enum { VECTOR_MAX = 64 };
+  enum { VECTOR_MAX = 256 };
   struct iovec vector[VECTOR_MAX];
   int count = 0;
   for (size_t i = 0; i < left->count && count < VECTOR_MAX; i++) {
     size_t skip = i == 0 ? left->skip : 0;
+    if (left->parts[i].size == 0) continue;
     vector[count++] = (struct iovec){.iov_base = (uint8_t *)(uintptr_t)left->parts[i].data + skip,
                                      .iov_len = left->parts[i].size - skip};
   }

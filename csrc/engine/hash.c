@@ -5,7 +5,7 @@
 #include "base/checksum.h"
 
 static uint64_t by_xxh3(bitcask_bytes key, uint64_t seed) {
-  return XXH3_64bits_withSeed(key.data, key.size, seed);
+  return checksum64(key.data, key.size, seed);
 }
 
 static uint64_t by_xxh64(bitcask_bytes key, uint64_t seed) {

@@ -140,15 +140,18 @@ static void leave_copying(struct bitcask_merge *merge) {
 }
 
 static enum bitcask_status copy_some(struct bitcask_merge *merge, uint64_t budget) {
-  enum { STEPS_TOGETHER = 32 };
+  enum { TOGETHER_BYTES = 4 << 10 };
   struct copying *copying = &merge->copying;
   uint64_t begun_at = copying->bytes_read;
   enum bitcask_status status = BITCASK_OK;
-  for (unsigned step = 1; status == BITCASK_OK && copying->state == COPYING &&
-                          copying->bytes_read - begun_at < budget; step++) {
+  uint64_t stood_at = begun_at;
+  while (status == BITCASK_OK && copying->state == COPYING &&
+         copying->bytes_read - begun_at < budget) {
     status = copying_step(copying);
     if (status == BITCASK_OK) status = check_cancelled(merge);
-    if (step % STEPS_TOGETHER == 0) thread_step_aside();
+    if (copying->bytes_read - stood_at < TOGETHER_BYTES) continue;
+    thread_step_aside();
+    stood_at = copying->bytes_read;
   }
   throttle_spend(&merge->throttle, copying->bytes_read - begun_at, now_us(merge));
   leave_copying(merge);
@@ -398,6 +401,11 @@ static void *run(void *context) {
   return NULL;
 }
 
+static void *run_in_background(void *context) {
+  thread_begin_background();
+  return run(context);
+}
+
 enum bitcask_status bitcask_merge_start(struct bitcask_merge *merge) {
   TRY(engine_check_process(merge->engine->process));
   if (merge->copying.asks)
@@ -410,7 +418,7 @@ enum bitcask_status bitcask_merge_start(struct bitcask_merge *merge) {
     atomic_store(&merge->is_threaded, false);
     return BITCASK_OK;
   }
-  enum bitcask_status status = thread_start(&merge->thread, "bitcask-merge", run, merge);
+  enum bitcask_status status = thread_start(&merge->thread, "bitcask-merge", run_in_background, merge);
   if (status == BITCASK_OK) return BITCASK_OK;
   atomic_store(&merge->is_run, false);
   atomic_store(&merge->is_threaded, false);

@@ -299,14 +299,24 @@ static bool would_overflow(struct engine *engine, uint64_t length) REQUIRES(engi
   uint64_t wanted = atomic_load_explicit(&engine->seal_size, memory_order_relaxed);
   if (length > engine->options.segment_size) return true;
   if (length <= wanted || engine->active->facts.records == 0) return false;
-  successor_prepare(engine); /* the policy may have asked for a smaller one this very moment */
   return length > LATE_TIMES * wanted || !is_next_late(engine);
+}
+
+/* The policy may have asked for a smaller one this very moment: then the next one is made in the
+ * background now, and the active one written to until it comes. */
+static void prepare_in_time(struct engine *engine, uint64_t length)
+    REQUIRES(engine->write_lock) {
+  uint64_t wanted = atomic_load_explicit(&engine->seal_size, memory_order_relaxed);
+  bool is_time = length > wanted && length <= LATE_TIMES * wanted;
+  if (is_time && !engine->is_active_closed && engine->active->facts.records > 0)
+    successor_prepare(engine);
 }
 
 enum bitcask_status rotation_make_room(struct engine *engine, uint64_t size, bool is_delete) {
   struct segment *active = engine->active;
   if (active == NULL) return rotate(engine, size);
   uint64_t length = segment_length_with(active, size);
+  prepare_in_time(engine, length);
   if (!would_overflow(engine, length)) return mark_open(engine);
   enum bitcask_status status = rotate(engine, size);
   if (status != BITCASK_NOSPACE || !is_delete) return status;

@@ -51,6 +51,7 @@ static void *run(void *context) {
   struct worker *worker = context;
   bool has_ticked = false;
   if (worker->kind.is_patient) thread_be_patient();
+  thread_begin_background();
   mutex_lock(&worker->lock);
   for (;;) {
     bool is_due = is_tick_due(worker) && !(has_ticked && worker->first != NULL);

@@ -112,7 +112,7 @@ void checkpoint_end(struct checkpoint_writer *writer) {
   if (writer == NULL) return;
   if (writer->file != NULL) {
     disk_file_close(writer->file);
-    writer->directory->ops->remove(writer->directory, FILENAME_CHECKPOINT_TEMPORARY);
+    disk_remove_quietly(writer->directory, FILENAME_CHECKPOINT_TEMPORARY);
   }
   checkpoint_index_release(&writer->index);
   bitcask_buffer_release(&writer->unwritten);

@@ -106,7 +106,7 @@ static enum bitcask_status write_file(struct disk_directory *directory, uint64_t
   disk_file_close(passage->file);
   if (status == BITCASK_OK)
     status = directory->ops->rename(directory, temporary.text, name.text);
-  if (status != BITCASK_OK) directory->ops->remove(directory, temporary.text);
+  if (status != BITCASK_OK) disk_remove_quietly(directory, temporary.text);
   return status;
 }
 

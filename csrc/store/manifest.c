@@ -352,7 +352,7 @@ static enum bitcask_status roll_over(struct manifest *manifest,
   bitcask_buffer_release(&payload);
   if (status != BITCASK_OK) {
     disk_file_close(file);
-    if (file != NULL && !manifest->is_unknown) directory->ops->remove(directory, name.text);
+    if (file != NULL && !manifest->is_unknown) disk_remove_quietly(directory, name.text);
     return status;
   }
   filename before = filename_of_manifest(manifest->number);

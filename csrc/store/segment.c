@@ -53,7 +53,7 @@ enum bitcask_status segment_create(struct disk *disk, struct disk_directory *dir
       directory->ops->create(directory, name.text, capacity, &segment->file);
   if (status == BITCASK_OK) {
     status = write_header(disk, segment, store, id);
-    if (status != BITCASK_OK) directory->ops->remove(directory, name.text);
+    if (status != BITCASK_OK) disk_remove_quietly(directory, name.text);
   }
   if (status != BITCASK_OK) {
     segment_free(segment);
@@ -151,15 +151,12 @@ struct segment *segment_ref(struct segment *segment) {
   return segment;
 }
 
-/* What cannot be removed now is an orphan, and swept at the next open. Often another failure is the
- * cause of it, and stays what is told. */
+/* What cannot be removed now is an orphan, and swept at the next open. */
 static void remove_files(const struct segment *segment) {
-  struct status_text cause = status_text_keep();
   filename hint = filename_of_hint(segment->facts.id);
   filename data = filename_of_segment(segment->facts.id);
-  segment->directory->ops->remove(segment->directory, hint.text);
-  segment->directory->ops->remove(segment->directory, data.text);
-  status_text_restore(&cause);
+  disk_remove_quietly(segment->directory, hint.text);
+  disk_remove_quietly(segment->directory, data.text);
 }
 
 static bool is_last(struct segment *segment) {

@@ -37,3 +37,26 @@ describe("a merge of which an operation fails", function()
     end)
   end
 end)
+
+describe("a put that needs a new segment, on a disk that refuses", function()
+  for _, operation in ipairs {
+    { "create", ".seg" }, { "append", "MANIFEST" }, { "append", ".seg" },
+  } do
+    local op, file = table.unpack(operation)
+    for _, code in ipairs { "nospace", "io" } do
+      it(("names the file: %s of %s, %s"):format(op, file, code), function()
+        local disk, db = overwritten()
+        disk:fail { op = op, file = file, error = code, times = math.huge }
+        local message, what
+        for i = 1, 100 do
+          local _
+          _, message, what = db:put("new" .. i, ("v"):rep(100))
+          if message then break end
+        end
+        assert.equals(code, what)
+        assert.is_truthy(message:find(file, 1, true), message)
+        db:close()
+      end)
+    end
+  end
+end)

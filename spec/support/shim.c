@@ -23,6 +23,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -149,29 +150,9 @@ static int shim_openat(int directory, const char *path, int flags, mode_t mode) 
 OPENAT(openat)
 OPENAT(openat64)
 
-static ssize_t shim_pwrite(int fd, const void *data, size_t size, off_t offset) {
-  REAL("pwrite", ssize_t (*)(int, const void *, size_t, off_t));
-  enum act act = consult(CALL_pwrite, fd, NULL);
-  if (act == ACT_FAIL) {
-    int error = errno;
-    /* As much as a failing device may well have written. */
-    if (size > 1) real(fd, data, size / 2, offset);
-    errno = error;
-    return -1;
-  }
-  bool is_part = (act == ACT_KILL_HALF || act == ACT_SHORT) && size > 1;
-  ssize_t written = real(fd, data, is_part ? size / 2 : size, offset);
-  finish(act);
-  return written;
-}
-ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
-  return shim_pwrite(fd, data, size, offset);
-}
-ssize_t pwrite64(int fd, const void *data, size_t size, off_t offset) {
-  return shim_pwrite(fd, data, size, offset);
-}
+enum { VECTOR_MAX = 256 };
 
-/* As one pwrite of the bytes that it is cut to. */
+/* What fails has still written as much as a failing device may well have. */
 static ssize_t shim_pwritev(int fd, const struct iovec *vector, int count, off_t offset) {
   REAL("pwritev", ssize_t (*)(int, const struct iovec *, int, off_t));
   enum act act = consult(CALL_pwrite, fd, NULL);
@@ -181,9 +162,9 @@ static ssize_t shim_pwritev(int fd, const struct iovec *vector, int count, off_t
   bool is_part = (act == ACT_FAIL || act == ACT_KILL_HALF || act == ACT_SHORT) && size > 1;
   ssize_t written;
   if (is_part) {
-    struct iovec cut[64];
+    struct iovec cut[VECTOR_MAX];
     int used = 0;
-    for (size_t left = size / 2; left > 0 && used < 64; used++) {
+    for (size_t left = size / 2; left > 0 && used < VECTOR_MAX; used++) {
       cut[used] = vector[used];
       if (cut[used].iov_len > left) cut[used].iov_len = left;
       left -= cut[used].iov_len;
@@ -199,6 +180,13 @@ static ssize_t shim_pwritev(int fd, const struct iovec *vector, int count, off_t
   finish(act);
   return written;
 }
+ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
+  return shim_pwritev(fd, &(struct iovec){(void *)(uintptr_t)data, size}, 1, offset);
+}
+ssize_t pwrite64(int fd, const void *data, size_t size, off_t offset) {
+  return shim_pwritev(fd, &(struct iovec){(void *)(uintptr_t)data, size}, 1, offset);
+}
+
 ssize_t pwritev(int fd, const struct iovec *vector, int count, off_t offset) {
   return shim_pwritev(fd, vector, count, offset);
 }

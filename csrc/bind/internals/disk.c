@@ -12,12 +12,12 @@ static struct disk_file *check_file(lua_State *L) { return room_object(L, 1, FIL
 
 /* (headroom, part, ...) */
 static int file_append(lua_State *L) {
-  enum { PARTS_MAX = 8 };
+  enum { PARTS_MAX = 1000 };
   bitcask_bytes parts[PARTS_MAX];
   struct disk_file *file = check_file(L);
   size_t headroom = (size_t)room_u64(L, 2);
   int count = lua_gettop(L) - 2;
-  luaL_argcheck(L, count <= PARTS_MAX, PARTS_MAX + 3, "too many parts");
+  if (count > PARTS_MAX) return luaL_error(L, "more than %d parts", PARTS_MAX);
   for (int i = 0; i < count; i++) parts[i] = lua_result_check_bytes(L, i + 3);
   return room_status(L, file->ops->append(file, parts, (size_t)count, headroom));
 }

@@ -2,6 +2,7 @@
 
 local bitcask = require "bitcask"
 local contents = require "spec.support.contents"
+local eventually = require "spec.support.eventually"
 local scratch = require "spec.support.scratch"
 local the = require "spec.support.one_store"
 
@@ -158,9 +159,10 @@ describe("iteration:", function()
     merge_all()
     collectgarbage()
     collectgarbage()
+    -- The background may have one for a moment, for its hint file.
+    eventually(function() return the.db:stats().pinned_segments == 0 end, "no pins")
     local stats = the.db:stats()
     assert.equals(0, stats.snapshots)
-    assert.equals(0, stats.pinned_segments)
     assert.equals(0, stats.old_versions)
     assert.is_truthy(#scratch.descriptors(the.path) < 20)
   end)

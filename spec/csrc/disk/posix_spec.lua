@@ -78,6 +78,28 @@ describe("a file", function()
     end)
   end
 
+  -- With a capacity appends of more than 16 KiB are made by calls, without one all are.
+  for _, capacity in ipairs { 64 << 20, 0 } do
+    for _, count in ipairs { 1, 255, 256, 257, 600, 1000 } do
+      it(("has all of %d parts of one append, capacity %d"):format(count, capacity), function()
+        random.begin(count)
+        local directory, path = layers.directory()
+        local file = assert(directory:create("file", capacity))
+        local parts = {}
+        for k = 1, count do
+          local size = random.pick { 0, 0, 1, 44, 132, 5000 }
+          parts[k] = string.char(math.random(1, 255)):rep(size)
+        end
+        parts[count] = parts[count] .. "end"
+        assert(file:append(0, "before"))
+        assert(file:append(0, table.unpack(parts)))
+        local whole = "before" .. table.concat(parts)
+        assert.is_true(whole == scratch.read(path .. "/file"):sub(1, #whole))
+        assert.is_true(whole == file:read_at(0, #whole + 1))
+      end)
+    end
+  end
+
   it("that is made ready has space behind its end, and nothing else", function()
     local directory, path = layers.directory()
     local file = assert(directory:create("file", 1 << 20))
