@@ -3,7 +3,7 @@
 --
 --   lua bench/run.lua --bench PROGRAM [--out DIR] [--quick] [--parts A,B,...] [--rounds N]
 --                     [--seconds N] [--engines A,B,...] [--dir DIR] [--charts DIR] [--keep]
---                     [--owntime]
+--                     [--owntime] [--stolen PERCENT]
 --
 --   --out      where results.json goes (build/bench)
 --   --lua      the interpreter (lua5.4)
@@ -12,6 +12,7 @@
 --   --engines  instead of those that parts.lua names
 --   --keep     add to results.json; a part that was run before counts as it is run now
 --   --owntime  without the time in which a thread waits for a processor (bench --own-time)
+--   --stolen   of the processors' time: who loses more to a hypervisor is measured again (1)
 --   --charts   where the charts go (as --out)
 
 local parts = require "parts"
@@ -72,7 +73,7 @@ local function run_part(options, part, json)
   add("seconds", options.seconds or options.quick and "0.3" or part.seconds)
   if not options.quick then
     add("rest", "2")
-    add("stolen", "1")
+    add("stolen", options.stolen or "1")
   end
   add("engines", options.engines or of "engines")
   if options.owntime then words[#words + 1] = "--own-time" end

@@ -20,11 +20,11 @@ function killed.run(code, ...)
 end
 
 --- A store in `directory`, of 1024 byte segments, in which so many keys were put, some twice,
--- and deleted, by a process that is dead. Its contents.
+-- and deleted, by a process that is dead; unmerged, so that every file counts. Its contents.
 function killed.store(directory, count)
   killed.run([[
     local directory, count = ...
-    local db = assert(bitcask.open(directory, { segment_size = 1024 }))
+    local db = assert(bitcask.open(directory, { segment_size = 1024, policy = false }))
     for i = 1, count do assert(db:put("k" .. i, "old " .. ("x"):rep(i % 50))) end
     for i = 1, count, 2 do assert(db:put("k" .. i, ("new %d "):format(i) .. ("y"):rep(50))) end
     for i = 1, count, 5 do assert(db:delete("k" .. i)) end
