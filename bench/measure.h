@@ -38,12 +38,12 @@
   X(overwrite_p99, "ow p99", "us", false)                           \
   X(overwrite_p999, "ow p99.9", "us", false)                        \
   X(overwrite_max, "ow max", "us", false)                           \
-  X(overwrite_stolen, "ow taken", "ms", false)                     \
+  X(overwrite_stolen, "ow taken", "ms", false)                      \
   X(zipf_p50, "zipf p50", "us", false)                              \
   X(zipf_p99, "zipf p99", "us", false)                              \
   X(zipf_p999, "zipf p99.9", "us", false)                           \
   X(zipf_max, "zipf max", "us", false)                              \
-  X(zipf_stolen, "zipf taken", "ms", false)                        \
+  X(zipf_stolen, "zipf taken", "ms", false)                         \
   X(overwrite_disk, "ow disk", "MB", false)                         \
   X(overwrite_peak, "ow peak", "MB", false)                         \
   X(zipf_disk, "zipf disk", "MB", false)                            \

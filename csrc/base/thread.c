@@ -100,8 +100,9 @@ void thread_begin_background(void) { is_background = true; }
 void thread_step_aside(void) {
   const double AT_MOST_EVERY = 100e-6;
   static _Thread_local double next;
+  if (!is_background) return;
   double now = thread_seconds();
-  if (!is_background || now < next) return;
+  if (now < next) return;
   sched_yield();
   double again = thread_seconds(), half = (again - now) / 2;
   next = again + (half > AT_MOST_EVERY ? half : AT_MOST_EVERY);

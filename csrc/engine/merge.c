@@ -418,7 +418,8 @@ enum bitcask_status bitcask_merge_start(struct bitcask_merge *merge) {
     atomic_store(&merge->is_threaded, false);
     return BITCASK_OK;
   }
-  enum bitcask_status status = thread_start(&merge->thread, "bitcask-merge", run_in_background, merge);
+  enum bitcask_status status =
+      thread_start(&merge->thread, "bitcask-merge", run_in_background, merge);
   if (status == BITCASK_OK) return BITCASK_OK;
   atomic_store(&merge->is_run, false);
   atomic_store(&merge->is_threaded, false);

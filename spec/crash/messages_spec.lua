@@ -38,25 +38,29 @@ describe("a merge of which an operation fails", function()
   end
 end)
 
-describe("a put that needs a new segment, on a disk that refuses", function()
-  for _, operation in ipairs {
-    { "create", ".seg" }, { "append", "MANIFEST" }, { "append", ".seg" },
-  } do
-    local op, file = table.unpack(operation)
-    for _, code in ipairs { "nospace", "io" } do
-      it(("names the file: %s of %s, %s"):format(op, file, code), function()
-        local disk, db = overwritten()
-        disk:fail { op = op, file = file, error = code, times = math.huge }
-        local message, what
-        for i = 1, 100 do
-          local _
-          _, message, what = db:put("new" .. i, ("v"):rep(100))
-          if message then break end
-        end
-        assert.equals(code, what)
-        assert.is_truthy(message:find(file, 1, true), message)
-        db:close()
-      end)
-    end
+-- The first refusal that a store meets which grows by some segments.
+local function refusal(fault)
+  local disk = sim.disk()
+  local db <close> = assert(bitcask.open("/store", { disk = disk, segment_size = 4096 }))
+  disk:fail(fault)
+  for i = 1, 200 do
+    local version, message, code = db:put("k" .. i, ("v"):rep(100))
+    if not version then return message, code end
+  end
+end
+
+-- What was made for nothing is removed, its hint file, too, which was never there.
+describe("a put that needs a new segment, on a full disk", function()
+  for _, op in ipairs { "create", "append", "sync_directory" } do
+    it("is told what was refused: " .. op, function()
+      for at = 1, 5 do
+        local file = op == "append" and "MANIFEST" or ""
+        local message, code = refusal {
+          op = op, file = file, at = at, error = "nospace", times = math.huge,
+        }
+        assert.equals("nospace", code, message)
+        assert.is_truthy(message:find("cannot " .. op, 1, true), at .. ": " .. message)
+      end
+    end)
   end
 end)
