@@ -41,12 +41,15 @@ end)
 -- The first refusal that a store meets which grows by some segments.
 local function refusal(fault)
   local disk = sim.disk()
-  local db <close> = assert(bitcask.open("/store", { disk = disk, segment_size = 4096 }))
+  local db = assert(bitcask.open("/store", { disk = disk, segment_size = 4096 }))
   disk:fail(fault)
-  for i = 1, 200 do
-    local version, message, code = db:put("k" .. i, ("v"):rep(100))
-    if not version then return message, code end
-  end
+  local count, version, message, code = 0, nil, nil, nil
+  repeat
+    count = count + 1
+    version, message, code = db:put("k" .. count, ("v"):rep(100))
+  until not version or count == 200
+  db:close() -- on a disk that goes on refusing
+  return message, code
 end
 
 -- What was made for nothing is removed, its hint file, too, which was never there.
