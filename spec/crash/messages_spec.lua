@@ -43,7 +43,8 @@ local function refusal(fault)
   local disk = sim.disk()
   local db = assert(bitcask.open("/store", { disk = disk, segment_size = 4096 }))
   disk:fail(fault)
-  local count, version, message, code = 0, nil, nil, nil
+  local count = 0
+  local version, message, code
   repeat
     count = count + 1
     version, message, code = db:put("k" .. count, ("v"):rep(100))
