@@ -23,10 +23,8 @@ struct shard {
 
 struct keydir {
   struct shard shards[KEYDIR_SHARDS];
-  struct latch_lot lot; /* for all of them */
   struct keydir_waker waker;
-  alignas(64) atomic_uint_least64_t count;
-  atomic_uint_least64_t old_count;
+  alignas(64) atomic_uint_least64_t old_count;
   atomic_uint_least64_t bytes;
 };
 
@@ -35,7 +33,6 @@ enum bitcask_status keydir_new(struct keydir **out) {
   struct keydir *keydir = memory_aligned(alignof(struct keydir), sizeof *keydir);
   if (keydir == NULL) return BITCASK_NOMEMORY;
   memset(keydir, 0, sizeof *keydir);
-  latch_lot_init(&keydir->lot);
   atomic_store(&keydir->bytes, sizeof *keydir);
   *out = keydir;
   return BITCASK_OK;
@@ -50,7 +47,6 @@ void keydir_free(struct keydir *keydir) {
     if (!shard->is_borrowed) keydir_table_clear(&shard->table);
   }
   if (keydir->waker.release != NULL) keydir->waker.release(keydir->waker.context);
-  latch_lot_destroy(&keydir->lot);
   memory_free(keydir);
 }
 
@@ -62,27 +58,23 @@ static struct shard *shard_of(struct keydir *keydir, uint64_t hash) {
 
 void keydir_sleep(struct keydir *keydir, const struct keydir_waker *waker,
                   const uint32_t counts[KEYDIR_SHARDS]) {
-  uint64_t total = 0;
   keydir->waker = *waker;
   for (int i = 0; i < KEYDIR_SHARDS; i++) {
     keydir->shards[i].is_asleep = true;
     keydir->shards[i].table.count = counts[i];
-    total += counts[i];
   }
-  atomic_store(&keydir->count, total);
 }
 
 void keydir_clear(struct keydir *keydir) {
   for (int i = 0; i < KEYDIR_SHARDS; i++) {
     struct shard *shard = &keydir->shards[i];
-    latch_lock(&shard->lock, &keydir->lot);
+    latch_lock(&shard->lock);
     if (!shard->is_borrowed) keydir_table_clear(&shard->table);
     shard->table = (struct keydir_table){0};
     shard->is_asleep = shard->is_borrowed = shard->is_marked = false;
-    latch_unlock(&shard->lock, &keydir->lot);
+    latch_unlock(&shard->lock);
   }
   keydir->waker = (struct keydir_waker){0};
-  atomic_store(&keydir->count, 0);
   atomic_store(&keydir->bytes, sizeof *keydir);
 }
 
@@ -95,7 +87,6 @@ static enum bitcask_status wake(struct keydir *keydir, struct shard *shard)
   shard->is_asleep = false;
   shard->is_borrowed = !is_given;
   atomic_fetch_add(&keydir->bytes, keydir_table_bytes(&table));
-  atomic_fetch_add(&keydir->count, (uint64_t)table.count - shard->table.count);
   __atomic_store_n(&shard->table.slots, table.slots, __ATOMIC_RELAXED); /* for keydir_prefetch */
   __atomic_store_n(&shard->table.homes, table.homes, __ATOMIC_RELAXED);
   shard->table.tail = table.tail;
@@ -107,16 +98,16 @@ static enum bitcask_status wake(struct keydir *keydir, struct shard *shard)
 /* Lock a shard that is awake then; on failure it is not locked. One that is asleep has no
  * homes, as an empty one, so that those in use are known without another look. */
 static enum bitcask_status lock_awake(struct keydir *keydir, struct shard *shard) UNCHECKED {
-  latch_lock(&shard->lock, &keydir->lot);
+  latch_lock(&shard->lock);
   if (shard->table.homes > 0 || !shard->is_asleep) return BITCASK_OK;
   enum bitcask_status status = wake(keydir, shard);
-  if (status != BITCASK_OK) latch_unlock(&shard->lock, &keydir->lot);
+  if (status != BITCASK_OK) latch_unlock(&shard->lock);
   return status;
 }
 
 enum bitcask_status keydir_wake(struct keydir *keydir, unsigned number) UNCHECKED {
   TRY(lock_awake(keydir, &keydir->shards[number]));
-  latch_unlock(&keydir->shards[number].lock, &keydir->lot);
+  latch_unlock(&keydir->shards[number].lock);
   return BITCASK_OK;
 }
 
@@ -137,7 +128,7 @@ enum bitcask_status keydir_copy_table(struct keydir *keydir, unsigned number,
     if (has_room) buffer_append(slots, bytes_of(shard->table.slots, size));
     *out = shard->table;
     out->slots = slots->data;
-    latch_unlock(&shard->lock, &keydir->lot);
+    latch_unlock(&shard->lock);
     if (has_room) return BITCASK_OK;
     TRY(buffer_reserve(slots, size));
     memset(slots->data, 0, slots->capacity); /* touched before the lock is held again */
@@ -146,13 +137,12 @@ enum bitcask_status keydir_copy_table(struct keydir *keydir, unsigned number,
 
 void keydir_take_table(struct keydir *keydir, unsigned number, struct keydir_table *out) {
   struct shard *shard = &keydir->shards[number];
-  latch_lock(&shard->lock, &keydir->lot);
+  latch_lock(&shard->lock);
   *out = shard->table;
   shard->table = (struct keydir_table){0};
-  atomic_fetch_sub(&keydir->count, out->count);
   atomic_fetch_sub(&keydir->bytes, keydir_table_bytes(out));
   shard->stamp++;
-  latch_unlock(&shard->lock, &keydir->lot);
+  latch_unlock(&shard->lock);
 }
 
 void keydir_prefetch(const struct keydir *keydir, uint64_t hash) {
@@ -164,7 +154,7 @@ void keydir_prefetch(const struct keydir *keydir, uint64_t hash) {
   __builtin_prefetch((const void *)((uintptr_t)slots + home * sizeof *slots));
 }
 
-static void find(const struct shard *shard, uint32_t hash, unsigned first,
+static inline void find(const struct shard *shard, uint32_t hash, unsigned first,
                  struct keydir_matches *out) {
   const struct keydir_table *table = &shard->table;
   out->status = BITCASK_OK;
@@ -190,7 +180,7 @@ void keydir_find(struct keydir *keydir, uint64_t hash, unsigned first,
   out->status = lock_awake(keydir, shard);
   if (out->status != BITCASK_OK) return;
   find(shard, keydir_hash_in_shard(hash), first, out);
-  latch_unlock(&shard->lock, &keydir->lot);
+  latch_unlock(&shard->lock);
 }
 
 static bool is_alive_at(const struct keydir_old *old, uint64_t version) {
@@ -204,7 +194,7 @@ void keydir_find_old(struct keydir *keydir, uint64_t hash, uint64_t version, uns
   out->count = 0;
   out->more = false;
   out->status = BITCASK_OK;
-  latch_lock(&shard->lock, &keydir->lot);
+  latch_lock(&shard->lock);
   out->stamp = shard->stamp;
   for (uint32_t i = 0; i < shard->old_count; i++) {
     const struct keydir_old *old = &shard->olds[i];
@@ -220,7 +210,7 @@ void keydir_find_old(struct keydir *keydir, uint64_t hash, uint64_t version, uns
     segments[out->count] = MUTANT(REFERENCE_NOT_TAKEN) ? old->segment : segment_ref(old->segment);
     out->entries[out->count++] = old->entry;
   }
-  latch_unlock(&shard->lock, &keydir->lot);
+  latch_unlock(&shard->lock);
 }
 
 /* ---- Growing ---- */
@@ -236,9 +226,9 @@ static enum bitcask_status own(struct keydir *keydir, struct shard *shard, unsig
 
 enum bitcask_status keydir_own(struct keydir *keydir, unsigned number, unsigned more) {
   struct shard *shard = &keydir->shards[number];
-  latch_lock(&shard->lock, &keydir->lot);
+  latch_lock(&shard->lock);
   enum bitcask_status status = shard->is_borrowed ? own(keydir, shard, more) : BITCASK_OK;
-  latch_unlock(&shard->lock, &keydir->lot);
+  latch_unlock(&shard->lock);
   return status;
 }
 
@@ -295,7 +285,7 @@ enum bitcask_status keydir_reserve(struct keydir *keydir, uint64_t hash, unsigne
   struct shard *shard = shard_of(keydir, hash);
   TRY(lock_awake(keydir, shard));
   enum bitcask_status status = reserve(keydir, shard, more, keeping);
-  latch_unlock(&shard->lock, &keydir->lot);
+  latch_unlock(&shard->lock);
   return status;
 }
 
@@ -305,7 +295,7 @@ enum bitcask_status keydir_reserve_and_find(struct keydir *keydir, uint64_t hash
   TRY(lock_awake(keydir, shard));
   enum bitcask_status status = reserve(keydir, shard, more, keeping);
   if (status == BITCASK_OK) find(shard, keydir_hash_in_shard(hash), 0, out);
-  latch_unlock(&shard->lock, &keydir->lot);
+  latch_unlock(&shard->lock);
   return status;
 }
 
@@ -314,12 +304,11 @@ enum bitcask_status keydir_reserve_and_find(struct keydir *keydir, uint64_t hash
 void keydir_insert(struct keydir *keydir, uint64_t hash, place at, uint64_t size) {
   struct shard *shard = shard_of(keydir, hash);
   uint32_t wanted = keydir_hash_in_shard(hash);
-  latch_lock(&shard->lock, &keydir->lot);
+  latch_lock(&shard->lock);
   keydir_table_insert(&shard->table, &(struct keydir_entry){wanted, (uint32_t)(size / 8), at});
   if (at & PLACE_TOMBSTONE) shard->is_marked = true;
   shard->stamp++;
-  latch_unlock(&shard->lock, &keydir->lot);
-  atomic_fetch_add_explicit(&keydir->count, 1, memory_order_relaxed);
+  latch_unlock(&shard->lock);
 }
 
 static void keep_old(struct keydir *keydir, struct shard *shard, const struct keydir_old *keep) {
@@ -332,7 +321,7 @@ static void keep_old(struct keydir *keydir, struct shard *shard, const struct ke
 bool keydir_replace(struct keydir *keydir, uint64_t hash, place from, place to, uint64_t size,
                     const struct keydir_old *keep) {
   struct shard *shard = shard_of(keydir, hash);
-  latch_lock(&shard->lock, &keydir->lot);
+  latch_lock(&shard->lock);
   struct keydir_entry *entry = keydir_table_entry(&shard->table, keydir_hash_in_shard(hash), from);
   if (entry != NULL) {
     keep_old(keydir, shard, keep);
@@ -341,22 +330,21 @@ bool keydir_replace(struct keydir *keydir, uint64_t hash, place from, place to, 
     if (to & PLACE_TOMBSTONE) shard->is_marked = true;
     shard->stamp++;
   }
-  latch_unlock(&shard->lock, &keydir->lot);
+  latch_unlock(&shard->lock);
   return entry != NULL;
 }
 
 bool keydir_remove(struct keydir *keydir, uint64_t hash, place from,
                    const struct keydir_old *keep) {
   struct shard *shard = shard_of(keydir, hash);
-  latch_lock(&shard->lock, &keydir->lot);
+  latch_lock(&shard->lock);
   struct keydir_entry *entry = keydir_table_entry(&shard->table, keydir_hash_in_shard(hash), from);
   if (entry != NULL) {
     keep_old(keydir, shard, keep);
     keydir_table_remove(&shard->table, (uint32_t)(entry - shard->table.slots));
     shard->stamp++;
-    atomic_fetch_sub_explicit(&keydir->count, 1, memory_order_relaxed);
   }
-  latch_unlock(&shard->lock, &keydir->lot);
+  latch_unlock(&shard->lock);
   return entry != NULL;
 }
 
@@ -375,12 +363,11 @@ static uint64_t drop_tombstones(struct keydir_table *table) {
 
 uint64_t keydir_drop_tombstones(struct keydir *keydir, unsigned number) {
   struct shard *shard = &keydir->shards[number];
-  latch_lock(&shard->lock, &keydir->lot);
+  latch_lock(&shard->lock);
   uint64_t dropped = shard->is_marked ? drop_tombstones(&shard->table) : 0;
   shard->is_marked = false;
   shard->stamp++;
-  latch_unlock(&shard->lock, &keydir->lot);
-  atomic_fetch_sub(&keydir->count, dropped);
+  latch_unlock(&shard->lock);
   return dropped;
 }
 
@@ -415,7 +402,7 @@ enum bitcask_status keydir_copy_shard(struct keydir *keydir, unsigned number, ui
   enum bitcask_status status = buffer_reserve(places, shard->table.count * sizeof(place));
   if (status == BITCASK_OK) copy_places(shard, places);
   if (status == BITCASK_OK) status = copy_olds(shard, version, olds);
-  latch_unlock(&shard->lock, &keydir->lot);
+  latch_unlock(&shard->lock);
   return status;
 }
 
@@ -462,7 +449,7 @@ enum bitcask_status keydir_read_shard(struct keydir *keydir, unsigned number,
   while (!piece.is_last) {
     TRY(lock_awake(keydir, shard));
     bool has_room = take_piece(&shard->table, &piece);
-    latch_unlock(&shard->lock, &keydir->lot);
+    latch_unlock(&shard->lock);
     if (!has_room) TRY(grow_piece(&piece));
     const struct keydir_entry *entries = scratch->data;
     for (size_t i = 0; i < scratch->size / sizeof *entries; i++)
@@ -482,7 +469,7 @@ enum bitcask_status keydir_visit_shard(
   for (uint32_t i = 0; i < keydir_table_end(table); i++)
     if (table->slots[i].at != 0)
       each(context, keydir_hash_of(number, table->slots[i].hash), &table->slots[i]);
-  latch_unlock(&shard->lock, &keydir->lot);
+  latch_unlock(&shard->lock);
   return BITCASK_OK;
 }
 
@@ -516,7 +503,7 @@ static unsigned prune_some(struct keydir *keydir, struct shard *shard,
                            const struct open_snapshots *open,
                            struct segment *segments[PRUNE_BATCH]) {
   unsigned taken = 0;
-  latch_lock(&shard->lock, &keydir->lot);
+  latch_lock(&shard->lock);
   for (uint32_t i = 0; i < shard->old_count && taken < PRUNE_BATCH;) {
     if (is_seen(&shard->olds[i], open)) {
       i++;
@@ -526,7 +513,7 @@ static unsigned prune_some(struct keydir *keydir, struct shard *shard,
     shard->olds[i] = shard->olds[--shard->old_count];
   }
   if (taken > 0) shard->stamp++;
-  latch_unlock(&shard->lock, &keydir->lot);
+  latch_unlock(&shard->lock);
   atomic_fetch_sub(&keydir->old_count, taken);
   return taken;
 }
@@ -545,8 +532,16 @@ void keydir_prune(struct keydir *keydir, const uint64_t *snapshots, size_t count
   }
 }
 
+/* A shared number, which every insertion would have to lock, is dearer than this. */
 uint64_t keydir_count(const struct keydir *keydir) {
-  return atomic_load_explicit(&((struct keydir *)keydir)->count, memory_order_relaxed);
+  struct keydir *shared = (struct keydir *)keydir;
+  uint64_t count = 0;
+  for (int i = 0; i < KEYDIR_SHARDS; i++) {
+    latch_lock(&shared->shards[i].lock);
+    count += shared->shards[i].table.count;
+    latch_unlock(&shared->shards[i].lock);
+  }
+  return count;
 }
 
 uint64_t keydir_old_count(const struct keydir *keydir) {

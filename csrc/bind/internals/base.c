@@ -68,7 +68,6 @@ static const luaL_Reg memory_functions[] = {
 
 struct latch_race {
   struct latch latch;
-  struct latch_lot lot;
   uint64_t count;
   unsigned rounds;
   unsigned pause; /* every so many rounds a thread takes its time; 0: never */
@@ -77,11 +76,11 @@ struct latch_race {
 static void *run_race(void *context) {
   struct latch_race *race = context;
   for (unsigned i = 1; i <= race->rounds; i++) {
-    latch_lock(&race->latch, &race->lot);
+    latch_lock(&race->latch);
     uint64_t count = race->count;
-    if (race->pause > 0 && i % race->pause == 0) thread_pause(); /* the others go to the lot */
+    if (race->pause > 0 && i % race->pause == 0) thread_pause(); /* the others nap */
     race->count = count + 1;
-    latch_unlock(&race->latch, &race->lot);
+    latch_unlock(&race->latch);
   }
   return NULL;
 }
@@ -93,13 +92,11 @@ static int latch_race_(lua_State *L) {
   struct latch_race race = {.rounds = (unsigned)room_u64(L, 2), .pause = (unsigned)room_u64(L, 3)};
   unsigned count = (unsigned)room_u64(L, 1), started = 0;
   luaL_argcheck(L, count <= THREADS_MAX, 1, "too many threads");
-  latch_lot_init(&race.lot);
   while (started < count && thread_start(&threads[started], "race", run_race, &race) == BITCASK_OK)
     started++;
   for (unsigned i = 0; i < started; i++) pthread_join(threads[i], NULL);
-  latch_lot_destroy(&race.lot);
   lua_pushinteger(L, (lua_Integer)race.count);
-  lua_pushboolean(L, started == count && atomic_load(&race.latch.state) == LATCH_FREE);
+  lua_pushboolean(L, started == count && !atomic_load(&race.latch.is_held));
   return 2;
 }
 

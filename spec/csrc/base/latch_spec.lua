@@ -7,7 +7,7 @@ describe("a latch", function()
     end
   end)
 
-  it("that is held for long wakes everyone who waits for it", function()
+  it("that is held for long is had by everyone who waits for it in the end", function()
     for threads = 2, 8 do
       for _, pause in ipairs { 1, 2, 7 } do
         assert.same({ threads * 40, true }, { latch.race(threads, 40, pause) })
