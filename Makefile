@@ -16,7 +16,7 @@ MODULES := \
   format/filename format/record format/header format/hint format/edit format/checkpoint \
   store/guard store/segment store/hint_file store/keydir_table store/keydir \
   store/checkpoint store/manifest \
-  engine/hash engine/event engine/worker engine/expiry \
+  engine/hash engine/event engine/worker engine/expiry engine/commit \
   engine/engine engine/publish engine/reserve engine/flush engine/hints engine/closing \
   engine/settle engine/ahead engine/successor engine/rotation engine/checkpointing \
   engine/write engine/batch engine/snapshot engine/tombstones \

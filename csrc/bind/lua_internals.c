@@ -10,7 +10,7 @@
  *   segment   segment, and its hint file                 objects, closed when collected
  *   keydir    keydir_table, keydir                       objects
  *   manifest  manifest                                   objects
- *   engine    hash; tombstones, throttle                 objects
+ *   engine    commit, hash; tombstones, throttle         functions; objects
  *
  * It translates and nothing else: numbers of 64 bits are Lua integers, facts are tables with
  * the names of the C fields, a failure is nil, message, code, and INVALID is raised.

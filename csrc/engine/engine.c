@@ -21,8 +21,7 @@ static void init_locks(struct engine *engine) {
   mutex_init(&engine->delivery_lock);
   condition_init(&engine->delivered);
   mutex_init(&engine->stop_lock);
-  mutex_init(&engine->commit_lock);
-  condition_init(&engine->committed);
+  commit_init(&engine->commit);
   event_hub_init(&engine->events);
   expiry_init(&engine->expiry);
 }
@@ -40,8 +39,7 @@ static void destroy_locks(struct engine *engine) {
   mutex_destroy(&engine->delivery_lock);
   condition_destroy(&engine->delivered);
   mutex_destroy(&engine->stop_lock);
-  mutex_destroy(&engine->commit_lock);
-  condition_destroy(&engine->committed);
+  commit_destroy(&engine->commit);
   event_hub_release(&engine->events);
   expiry_release(&engine->expiry);
 }

@@ -16,7 +16,7 @@
  *   set_lock       the list of sealed segments and the slots
  *   active_lock    the pointer to the active segment
  *   delivery_lock  the segment that was made to be the next active one
- *   commit_lock    who flushes for all that wait until they are published; waits hold no other
+ *   commit.lock    who flushes for all that wait until they are published; waits hold no other
  *   (a shard's lock in the keydir, under which a damaged checkpoint's shard is found out anew:
  *   then set_lock and active_lock are taken inside it; a queue's in the event hub)
  * Readers take none of them but a shard's: they enter the guard, look up, read, leave.
@@ -28,6 +28,7 @@
 #include <stdatomic.h>
 
 #include "base/thread.h"
+#include "engine/commit.h"
 #include "engine/event.h"
 #include "engine/expiry.h"
 #include "engine/hash.h"
@@ -138,10 +139,7 @@ struct engine {
   atomic_bool is_flush_queued; /* for the flusher */
   atomic_uint_least64_t durable_ticket;  /* every append up to it is flushed */
 
-  struct mutex commit_lock;
-  struct condition committed;
-  bool is_committing GUARDED_BY(commit_lock); /* somebody flushes for all who wait */
-  atomic_uint_least64_t published_ticket; /* of writes that were pending; changed under the lock */
+  struct commit commit; /* for writes that are pending */
 
   struct mutex manifest_lock;
   struct manifest manifest GUARDED_BY(manifest_lock);

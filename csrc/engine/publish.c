@@ -97,14 +97,6 @@ void publish_now(struct engine *engine, const struct pending_write *write,
   if (write->version > engine->published_version) engine->published_version = write->version;
 }
 
-/* Whoever waits for one of them may go on, and with it goes the memory of the write. */
-static void tell_published(struct engine *engine, uint64_t ticket) {
-  mutex_lock(&engine->commit_lock);
-  atomic_store(&engine->published_ticket, ticket);
-  condition_wake_all(&engine->committed);
-  mutex_unlock(&engine->commit_lock);
-}
-
 void publish_durable(struct engine *engine) {
   uint64_t durable = atomic_load(&engine->durable_ticket), published = 0;
   while (engine->pending_first != NULL && engine->pending_first->ticket <= durable) {
@@ -115,7 +107,8 @@ void publish_durable(struct engine *engine) {
     if (engine->pending_first == NULL) engine->pending_last = &engine->pending_first;
     engine->pending_count--;
   }
-  if (published > 0) tell_published(engine, published);
+  /* Last: who is told goes on, and with it goes the memory of its write. */
+  if (published > 0) commit_tell(&engine->commit, published);
 }
 
 void publish_later(struct engine *engine, struct pending_write *write) {

@@ -207,8 +207,8 @@ static void add_to_group(struct group *group, const struct write *write) {
 /* ---- Making it durable and visible ---- */
 
 /* Flush what was appended up to the ticket, and more, unless that was done; publish it. */
-static enum bitcask_status flush_and_publish(struct engine *engine, uint64_t ticket)
-    EXCLUDES(engine->write_lock) {
+static enum bitcask_status flush_and_publish(void *context, uint64_t ticket) {
+  struct engine *engine = context;
   enum bitcask_status status = BITCASK_OK;
   mutex_lock(&engine->flush_lock);
   if (atomic_load(&engine->durable_ticket) < ticket) {
@@ -225,31 +225,10 @@ static enum bitcask_status flush_and_publish(struct engine *engine, uint64_t tic
   return BITCASK_OK;
 }
 
-/* One of those who wait flushes and publishes for all who have appended by then; the others
- * sleep until that is done, and are woken together. */
-static enum bitcask_status wait_until_published(struct engine *engine, uint64_t ticket)
-    EXCLUDES(engine->write_lock) {
-  enum bitcask_status status = BITCASK_OK;
-  mutex_lock(&engine->commit_lock);
-  while (status == BITCASK_OK && atomic_load(&engine->published_ticket) < ticket) {
-    if (engine->is_committing) {
-      condition_wait(&engine->committed, &engine->commit_lock);
-      continue;
-    }
-    engine->is_committing = true;
-    mutex_unlock(&engine->commit_lock);
-    status = flush_and_publish(engine, ticket);
-    mutex_lock(&engine->commit_lock);
-    engine->is_committing = false;
-    condition_wake_all(&engine->committed);
-  }
-  mutex_unlock(&engine->commit_lock);
-  return status;
-}
-
 static enum bitcask_status finish_durably(struct engine *engine, struct group *group)
     EXCLUDES(engine->write_lock) {
-  enum bitcask_status status = wait_until_published(engine, group->writes[0].pending.ticket);
+  enum bitcask_status status = commit_wait(&engine->commit, group->writes[0].pending.ticket,
+                                           flush_and_publish, engine);
   if (status == BITCASK_OK) return BITCASK_OK;
   mutex_lock(&engine->write_lock);
   for (size_t i = 0; i < group->count; i++) publish_never(engine, &group->writes[i].pending);

@@ -3,9 +3,102 @@
 #include "bind/internals/room.h"
 #include "bind/lua_result.h"
 #include "disk/disk.h"
+#include "engine/commit.h"
 #include "engine/hash.h"
 #include "engine/throttle.h"
 #include "engine/tombstones.h"
+
+/* ---- Group commit ---------------------------------------------------------------- */
+
+/* Threads that append and wait, beside a device that takes its time. */
+struct commit_race {
+  struct commit commit;
+  unsigned rounds;
+  unsigned fail_every; /* of the flushes; 0: none */
+  struct mutex lock;   /* for the rest */
+  uint64_t appended;
+  uint64_t durable;
+  bool is_flushing;
+  lua_Integer flushes, overlaps, failed_flushes, early, failed_waits;
+};
+
+static uint64_t begin_flush(struct commit_race *race) {
+  mutex_lock(&race->lock);
+  race->overlaps += race->is_flushing;
+  race->is_flushing = true;
+  race->flushes++;
+  uint64_t end = race->appended;
+  mutex_unlock(&race->lock);
+  return end;
+}
+
+static bool end_flush(struct commit_race *race, uint64_t end) {
+  mutex_lock(&race->lock);
+  race->is_flushing = false;
+  bool has_failed = race->fail_every > 0 && race->flushes % race->fail_every == 0;
+  race->failed_flushes += has_failed;
+  if (!has_failed && end > race->durable) race->durable = end;
+  mutex_unlock(&race->lock);
+  return !has_failed;
+}
+
+static enum bitcask_status race_flush(void *context, uint64_t ticket) {
+  struct commit_race *race = context;
+  (void)ticket;
+  uint64_t end = begin_flush(race);
+  thread_pause();
+  if (!end_flush(race, end)) return status_fail(BITCASK_IO, "the device is gone");
+  commit_tell(&race->commit, end);
+  return BITCASK_OK;
+}
+
+static void *run_commits(void *context) {
+  struct commit_race *race = context;
+  for (unsigned i = 0; i < race->rounds; i++) {
+    mutex_lock(&race->lock);
+    uint64_t ticket = ++race->appended;
+    mutex_unlock(&race->lock);
+    enum bitcask_status status = commit_wait(&race->commit, ticket, race_flush, race);
+    mutex_lock(&race->lock);
+    race->early += status == BITCASK_OK && race->durable < ticket;
+    race->failed_waits += status != BITCASK_OK;
+    mutex_unlock(&race->lock);
+  }
+  return NULL;
+}
+
+static void set_count(lua_State *L, const char *name, lua_Integer count) {
+  lua_pushinteger(L, count);
+  lua_setfield(L, -2, name);
+}
+
+/* (threads, rounds, fail every so many flushes) -> what was counted */
+static int commit_race_(lua_State *L) {
+  enum { THREADS_MAX = 8 };
+  pthread_t threads[THREADS_MAX];
+  struct commit_race race = {.rounds = (unsigned)room_u64(L, 2),
+                             .fail_every = (unsigned)room_u64(L, 3)};
+  unsigned count = (unsigned)room_u64(L, 1), started = 0;
+  luaL_argcheck(L, count <= THREADS_MAX, 1, "too many threads");
+  commit_init(&race.commit);
+  mutex_init(&race.lock);
+  while (started < count &&
+         thread_start(&threads[started], "race", run_commits, &race) == BITCASK_OK)
+    started++;
+  for (unsigned i = 0; i < started; i++) pthread_join(threads[i], NULL);
+  mutex_destroy(&race.lock);
+  commit_destroy(&race.commit);
+  lua_newtable(L);
+  set_count(L, "waits", (lua_Integer)race.appended);
+  set_count(L, "flushes", race.flushes);
+  set_count(L, "overlaps", race.overlaps);
+  set_count(L, "early", race.early);
+  set_count(L, "failed_flushes", race.failed_flushes);
+  set_count(L, "failed_waits", race.failed_waits);
+  return 1;
+}
+
+static const luaL_Reg commit_functions[] = {{"race", commit_race_}, {NULL, NULL}};
 
 /* ---- Hash ------------------------------------------------------------------------ */
 
@@ -136,6 +229,7 @@ static const luaL_Reg throttle_functions[] = {{"new", throttle_new}, {NULL, NULL
 void room_open_engine(lua_State *L) {
   room_new_type(L, TOMBSTONES_TYPE, tombstones_methods, tombstones_close);
   room_new_type(L, THROTTLE_TYPE, throttle_methods, throttle_close);
+  room_set_functions(L, "commit", commit_functions);
   room_set_functions(L, "hash", hash_functions);
   room_set_functions(L, "tombstones", tombstones_functions);
   room_set_functions(L, "throttle", throttle_functions);
