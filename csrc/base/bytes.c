@@ -16,13 +16,6 @@ enum bitcask_status buffer_reserve(struct bitcask_buffer *buffer, size_t more) {
   return BITCASK_OK;
 }
 
-enum bitcask_status buffer_append(struct bitcask_buffer *buffer, bitcask_bytes bytes) {
-  TRY(buffer_reserve(buffer, bytes.size));
-  if (bytes.size > 0) memcpy((char *)buffer->data + buffer->size, bytes.data, bytes.size);
-  buffer->size += bytes.size;
-  return BITCASK_OK;
-}
-
 enum bitcask_status buffer_assign(struct bitcask_buffer *buffer, bitcask_bytes bytes) {
   buffer->size = 0;
   return buffer_append(buffer, bytes);

@@ -25,7 +25,18 @@ static inline bool bytes_begin_with(bitcask_bytes bytes, bitcask_bytes prefix) {
 enum bitcask_status buffer_reserve(struct bitcask_buffer *buffer, size_t more);
 
 /* Append a copy of `bytes`. */
-enum bitcask_status buffer_append(struct bitcask_buffer *buffer, bitcask_bytes bytes);
+static inline enum bitcask_status buffer_append(struct bitcask_buffer *buffer,
+                                                bitcask_bytes bytes) {
+  if (buffer->capacity - buffer->size < bytes.size) TRY(buffer_reserve(buffer, bytes.size));
+  if (bytes.size > 0) memcpy((char *)buffer->data + buffer->size, bytes.data, bytes.size);
+  buffer->size += bytes.size;
+  return BITCASK_OK;
+}
+
+/* The same as bitcask_buffer_release, for one that is empty most of the time. */
+static inline void buffer_release(struct bitcask_buffer *buffer) {
+  if (buffer->data != NULL) bitcask_buffer_release(buffer);
+}
 
 /* Replace the contents by a copy of `bytes`. */
 enum bitcask_status buffer_assign(struct bitcask_buffer *buffer, bitcask_bytes bytes);

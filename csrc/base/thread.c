@@ -113,14 +113,14 @@ void thread_pause(void) {
   nanosleep(&moment, NULL);
 }
 
-static atomic_uint generation = 1;
+atomic_uint thread_generation_now = 1;
 
-static void count_fork(void) { atomic_fetch_add(&generation, 1); }
+static void count_fork(void) { atomic_fetch_add(&thread_generation_now, 1); }
 
 static void watch_forks(void) { pthread_atfork(NULL, NULL, count_fork); }
 
 unsigned thread_process_generation(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, watch_forks);
-  return atomic_load_explicit(&generation, memory_order_relaxed);
+  return atomic_load_explicit(&thread_generation_now, memory_order_relaxed);
 }

@@ -8,6 +8,7 @@
 #define BITCASK_BASE_THREAD_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/status.h"
@@ -87,7 +88,14 @@ void thread_step_aside(void);
 /* Let others run for a moment. */
 void thread_pause(void);
 
-/* Differs between a process and its forked children. No system call. */
+/* Differs between a process and its forked children: forks are counted from the first call on. */
 unsigned thread_process_generation(void);
+
+extern atomic_uint thread_generation_now; /* for the next function alone */
+
+/* Is this still the process that had that generation? Two instructions. */
+static inline bool thread_is_process(unsigned generation) {
+  return atomic_load_explicit(&thread_generation_now, memory_order_relaxed) == generation;
+}
 
 #endif

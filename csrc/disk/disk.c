@@ -14,16 +14,11 @@ void disk_file_close(struct disk_file *file) {
   if (file != NULL) file->ops->close(file);
 }
 
-enum bitcask_status disk_file_view(struct disk_file *file, uint64_t offset, size_t size,
-                                   struct bitcask_buffer *scratch, const uint8_t **out) {
-  if (file->map != NULL) {
-    uint64_t end = disk_file_size(file);
-    if (offset > end || size > end - offset)
-      return status_fail(BITCASK_CORRUPT, "%zu bytes at %" PRIu64 " lie behind the end at %" PRIu64,
-                         size, offset, end);
-    *out = file->map + offset;
-    return BITCASK_OK;
-  }
+enum bitcask_status disk_file_fetch(struct disk_file *file, uint64_t offset, size_t size,
+                                    struct bitcask_buffer *scratch, const uint8_t **out) {
+  if (file->map != NULL)
+    return status_fail(BITCASK_CORRUPT, "%zu bytes at %" PRIu64 " lie behind the end at %" PRIu64,
+                       size, offset, disk_file_size(file));
   scratch->size = 0;
   TRY(buffer_reserve(scratch, size));
   size_t got = 0;

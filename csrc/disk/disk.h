@@ -147,10 +147,21 @@ static inline uint64_t disk_file_size(const struct disk_file *file) {
 /* NULL is fine. */
 void disk_file_close(struct disk_file *file);
 
+/* What the mapping does not have; for the next function alone. */
+enum bitcask_status disk_file_fetch(struct disk_file *file, uint64_t offset, size_t size,
+                                    struct bitcask_buffer *scratch, const uint8_t **out);
+
 /* The bytes [offset, offset + size) of a file: from its mapping where there is one, else
  * read into *scratch, whose contents they become. CORRUPT where the file is shorter. */
-enum bitcask_status disk_file_view(struct disk_file *file, uint64_t offset, size_t size,
-                                   struct bitcask_buffer *scratch, const uint8_t **out);
+static inline enum bitcask_status disk_file_view(struct disk_file *file, uint64_t offset,
+                                                 size_t size, struct bitcask_buffer *scratch,
+                                                 const uint8_t **out) {
+  uint64_t end = disk_file_size(file);
+  if (file->map == NULL || size > end || offset > end - size)
+    return disk_file_fetch(file, offset, size, scratch, out);
+  *out = file->map + offset;
+  return BITCASK_OK;
+}
 
 enum { DISK_AHEAD_SIZE = 8 << 20 };
 

@@ -176,7 +176,8 @@ static enum bitcask_status read_change(struct bitcask_changes *changes, const st
   enum bitcask_status status = engine_examine(changes->engine, item->segment, &entry,
                                               bytes_of(NULL, 0), &changes->scratch, &located);
   if (status == BITCASK_ABSENT) status = BITCASK_OK;
-  if (status == BITCASK_OK) status = engine_check_value(changes->engine, &located);
+  if (status == BITCASK_OK)
+    status = engine_check_value(changes->engine, item->segment, item->offset, &located.record);
   TRY(status);
   *out = (struct bitcask_change){.version = located.record.version,
                                  .key = located.record.key,

@@ -100,8 +100,7 @@ void engine_unref(struct engine *engine) {
   memory_free(engine);
 }
 
-enum bitcask_status engine_check_process(unsigned opened_by) {
-  if (opened_by == thread_process_generation()) return BITCASK_OK;
+enum bitcask_status engine_refuse_process(void) {
   return status_fail(BITCASK_INVALID,
                      "the store was opened before a fork and cannot be used in the child");
 }
@@ -132,10 +131,9 @@ enum bitcask_status engine_stop(struct engine *engine, enum bitcask_status statu
   return status;
 }
 
-enum bitcask_status engine_check_writable(struct engine *engine) {
+enum bitcask_status engine_refuse_writes(struct engine *engine) {
   if (engine->is_readonly)
     return status_fail(BITCASK_READONLY, "the store is open for reading only");
-  if (!atomic_load_explicit(&engine->is_stopped, memory_order_acquire)) return BITCASK_OK;
   mutex_lock(&engine->stop_lock);
   status_fail(BITCASK_STOPPED,
               "the store takes no more writes until it is opened again, since: %.400s",
@@ -360,9 +358,10 @@ enum bitcask_status engine_locate_among(struct engine *engine,
   return BITCASK_CORRUPT;
 }
 
-enum bitcask_status engine_locate_in(struct engine *engine, struct keydir *keydir,
-                                     bitcask_bytes key, uint64_t hash,
-                                     struct bitcask_buffer *scratch, struct located *out) {
+/* More entries have the hash than fit: go through them part by part. */
+static enum bitcask_status locate_in_parts(struct engine *engine, struct keydir *keydir,
+                                           bitcask_bytes key, uint64_t hash,
+                                           struct bitcask_buffer *scratch, struct located *out) {
   struct keydir_matches matches;
   struct located damaged_one;
   uint64_t stamp = 0;
@@ -391,6 +390,18 @@ enum bitcask_status engine_locate_in(struct engine *engine, struct keydir *keydi
   return BITCASK_CORRUPT;
 }
 
+enum bitcask_status engine_locate_in(struct engine *engine, struct keydir *keydir,
+                                     bitcask_bytes key, uint64_t hash,
+                                     struct bitcask_buffer *scratch, struct located *out) {
+  struct keydir_matches matches;
+  keydir_find(keydir, hash, 0, &matches);
+  if (matches.status != BITCASK_OK) return matches.status;
+  if (matches.count == 0) return BITCASK_ABSENT;
+  if (matches.more) return locate_in_parts(engine, keydir, key, hash, scratch, out);
+  engine_prefetch(engine, &matches);
+  return engine_locate_among(engine, &matches, key, scratch, out);
+}
+
 bool engine_has_expired(struct engine *engine, const struct record *record) {
   return record->expires != 0 &&
          record_has_expired(record, engine->disk->ops->now_ms(engine->disk));
@@ -402,9 +413,9 @@ enum bitcask_status engine_locate_live(struct engine *engine, bitcask_bytes key,
   return engine_has_expired(engine, &out->record) ? BITCASK_ABSENT : BITCASK_OK;
 }
 
-enum bitcask_status engine_check_value(struct engine *engine, const struct located *located) {
-  if (!engine->options.verify || record_value_is_intact(&located->record) ||
-      MUTANT(VALUE_UNCHECKED))
+enum bitcask_status engine_check_value(struct engine *engine, const struct segment *segment,
+                                       uint64_t offset, const struct record *record) {
+  if (!engine->options.verify || record_value_is_intact(record) || MUTANT(VALUE_UNCHECKED))
     return BITCASK_OK;
-  return damaged(located->segment, place_offset(located->entry.at), "the value");
+  return damaged(segment, offset, "the value");
 }

@@ -173,8 +173,12 @@ enum bitcask_status engine_new(const struct bitcask_options *options, struct dis
 struct engine *engine_ref(struct engine *engine);
 void engine_unref(struct engine *engine); /* the last one frees it, whatever its state */
 
+enum bitcask_status engine_refuse_process(void); /* for the next function alone */
+
 /* INVALID in a forked child: what was opened before is the parent's. */
-enum bitcask_status engine_check_process(unsigned opened_by);
+static inline enum bitcask_status engine_check_process(unsigned opened_by) {
+  return thread_is_process(opened_by) ? BITCASK_OK : engine_refuse_process();
+}
 
 /* The space that puts leave free behind them. */
 size_t engine_headroom(const struct engine *engine);
@@ -185,8 +189,13 @@ size_t engine_headroom(const struct engine *engine);
  * is opened again. Keeps this thread's error text; returns `status`. */
 enum bitcask_status engine_stop(struct engine *engine, enum bitcask_status status);
 
+enum bitcask_status engine_refuse_writes(struct engine *engine); /* for the next one alone */
+
 /* OK, or why nothing can be written. */
-enum bitcask_status engine_check_writable(struct engine *engine);
+static inline enum bitcask_status engine_check_writable(struct engine *engine) {
+  bool is_stopped = atomic_load_explicit(&engine->is_stopped, memory_order_acquire);
+  return engine->is_readonly || is_stopped ? engine_refuse_writes(engine) : BITCASK_OK;
+}
 
 /* ---- Segments ---- */
 
@@ -302,8 +311,9 @@ bool engine_has_expired(struct engine *engine, const struct record *record);
 enum bitcask_status engine_locate_live(struct engine *engine, bitcask_bytes key, uint64_t hash,
                                        struct bitcask_buffer *scratch, struct located *out);
 
-/* Does the value pass its check? Else CORRUPT, reported. */
-enum bitcask_status engine_check_value(struct engine *engine, const struct located *located);
+/* Does the value of the record at that place pass its check? Else CORRUPT. */
+enum bitcask_status engine_check_value(struct engine *engine, const struct segment *segment,
+                                       uint64_t offset, const struct record *record);
 
 /* ---- Telling ---- */
 

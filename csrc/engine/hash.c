@@ -36,11 +36,7 @@ enum bitcask_status hash_init(struct hash *hash, const char *name, bitcask_hash_
                      name);
 }
 
-enum bitcask_status hash_of(const struct hash *hash, bitcask_bytes key, uint64_t *out) {
-  if (hash->built_in != NULL) {
-    *out = hash->built_in(key, hash->seed);
-    return BITCASK_OK;
-  }
+enum bitcask_status hash_ask(const struct hash *hash, bitcask_bytes key, uint64_t *out) {
   uint64_t value = 0;
   TRY(hash->function(hash->context, key, &value));
   /* Whatever the function is worth, its bits are spread over the shards. */

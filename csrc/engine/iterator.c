@@ -76,18 +76,15 @@ static enum bitcask_status next_stop(struct bitcask_iterator *iterator, struct s
   return stops_next(&iterator->stops, iterator->engine, iterator->version, stop);
 }
 
+/* The record there: *record as it is, or what is found, in *found. */
 static enum bitcask_status read_stop(struct bitcask_iterator *iterator, const struct stop *stop,
-                                     const struct record *record, struct located *out) {
-  struct engine *engine = iterator->engine;
-  if (record == NULL) {
-    TRY(engine_examine_at(stop->segment, stop->offset, &iterator->scratch, out));
-  } else {
-    out->segment = stop->segment;
-    out->entry.at = place_make(0, stop->offset, 0);
-    out->record = *record;
+                                     struct located *found, const struct record **record) {
+  if (*record == NULL) {
+    TRY(engine_examine_at(stop->segment, stop->offset, &iterator->scratch, found));
+    *record = &found->record;
   }
-  if (iterator->keys_only || out->record.version > iterator->version) return BITCASK_OK;
-  return engine_check_value(engine, out);
+  if (iterator->keys_only || (*record)->version > iterator->version) return BITCASK_OK;
+  return engine_check_value(iterator->engine, stop->segment, stop->offset, *record);
 }
 
 /* What is damaged: the record, or all that is no record up to the next one. */
@@ -116,10 +113,10 @@ enum bitcask_status bitcask_iterator_next(struct bitcask_iterator *iterator, bit
   TRY(engine_check_process(iterator->engine->process));
   for (;;) {
     struct stop stop;
-    struct located located;
-    const struct record *known = NULL, *record = &located.record;
-    TRY(next_stop(iterator, &stop, &known));
-    enum bitcask_status status = read_stop(iterator, &stop, known, &located);
+    struct located found;
+    const struct record *record = NULL;
+    TRY(next_stop(iterator, &stop, &record));
+    enum bitcask_status status = read_stop(iterator, &stop, &found, &record);
     if (status == BITCASK_CORRUPT) report_damage(iterator->engine, &stop);
     if (status == BITCASK_CORRUPT && iterator->skip_damaged) continue;
     TRY(status);

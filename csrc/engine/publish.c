@@ -91,7 +91,7 @@ void publish_now(struct engine *engine, const struct pending_write *write,
       keydir_insert(engine->keydir, write->hash, write->at, write->size);
     break;
   }
-  bitcask_buffer_release(&scratch);
+  buffer_release(&scratch);
   engine_add(write->is_tombstone ? &engine->counters.deletes : &engine->counters.puts, 1);
   if (write->expires > 0) expiry_add(&engine->expiry, write->expires, write->hash);
   if (write->version > engine->published_version) engine->published_version = write->version;
@@ -176,7 +176,7 @@ static bool remove_expired(struct engine *engine, uint64_t hash, uint64_t now)
     first = removal == NOTHING_EXPIRED ? first + KEYDIR_MATCHES : 0;
   } while (first == 0 || matches.more);
   guard_leave(token);
-  bitcask_buffer_release(&scratch);
+  buffer_release(&scratch);
   return matches.status == BITCASK_OK;
 }
 

@@ -13,7 +13,8 @@ static enum bitcask_status copy_value(struct engine *engine, const struct locate
   if (located->record.value.size >= LARGE_SIZE)
     file->ops->will_read(file, place_offset(located->entry.at),
                          keydir_entry_size(&located->entry));
-  TRY(engine_check_value(engine, located));
+  TRY(engine_check_value(engine, located->segment, place_offset(located->entry.at),
+                         &located->record));
   return buffer_append(into, located->record.value);
 }
 
@@ -44,8 +45,8 @@ static enum bitcask_status read_key(struct engine *engine, const uint64_t *at, b
   if (status == BITCASK_OK) status = read(engine, &located, out);
   if (status == BITCASK_CORRUPT) report_damage(engine, &located);
   guard_leave_counted(token);
-  segment_unref(pinned);
-  bitcask_buffer_release(&scratch);
+  if (pinned != NULL) segment_unref(pinned);
+  buffer_release(&scratch);
   /* What somebody was told has expired stays gone, even if the clock steps back. */
   if (status == BITCASK_ABSENT) engine_expire(engine);
   return status;
@@ -176,7 +177,7 @@ static enum bitcask_status read_all(struct engine *engine, const bitcask_bytes *
     status = read_one(engine, keys[wanted[i].index], wanted[i].hash, &scratch, arena,
                       &out[wanted[i].index]);
   }
-  bitcask_buffer_release(&scratch);
+  buffer_release(&scratch);
   return status;
 }
 

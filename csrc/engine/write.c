@@ -42,7 +42,7 @@ static enum bitcask_status current_version(struct engine *engine, bitcask_bytes 
   struct located located;
   enum bitcask_status status = engine_locate_live(engine, key, hash, &scratch, &located);
   *out = status == BITCASK_OK ? located.record.version : 0;
-  bitcask_buffer_release(&scratch);
+  buffer_release(&scratch);
   return status == BITCASK_ABSENT ? BITCASK_OK : status;
 }
 

@@ -76,6 +76,9 @@ static inline bool record_has_expired(const struct record *record, uint64_t now)
 size_t record_encode_header(struct record *record, uint64_t salt, uint64_t offset,
                             uint8_t out[RECORD_HEADER_SIZE_MAX]);
 
+/* Write all of the record, padding included; the rest as above. Returns record_size_of. */
+size_t record_encode(struct record *record, uint64_t salt, uint64_t offset, uint8_t *out);
+
 /* The sizes that the fixed header claims, unchecked. False: not the beginning of a record. */
 static inline bool record_peek(const uint8_t *bytes, size_t size, uint64_t *record_bytes) {
   if (size < RECORD_FIXED_SIZE || bytes[23] != RECORD_MARK) return false;

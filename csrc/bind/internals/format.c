@@ -68,19 +68,20 @@ void room_push_record(lua_State *L, const struct record *record) {
 }
 
 /* (record, salt, offset) -> its bytes, padded */
-static int record_encode(lua_State *L) {
-  static const char zeros[RECORD_UNIT];
+static int record_encode_(lua_State *L) {
+  struct record record = room_record(L, 1);
+  luaL_Buffer out;
+  void *bytes = luaL_buffinitsize(L, &out, (size_t)record_size_of(&record));
+  luaL_pushresultsize(&out, record_encode(&record, room_u64(L, 2), room_u64(L, 3), bytes));
+  return 1;
+}
+
+/* (record, salt, offset) -> its header alone */
+static int record_encode_header_(lua_State *L) {
   struct record record = room_record(L, 1);
   uint8_t header[RECORD_HEADER_SIZE_MAX];
   size_t size = record_encode_header(&record, room_u64(L, 2), room_u64(L, 3), header);
-  size_t bare = size + record.key.size + record.value.size;
-  luaL_Buffer out;
-  luaL_buffinit(L, &out);
-  luaL_addlstring(&out, (const char *)header, size);
-  luaL_addlstring(&out, record.key.data, record.key.size);
-  luaL_addlstring(&out, record.value.data, record.value.size);
-  luaL_addlstring(&out, zeros, (size_t)record_padded(bare) - bare);
-  luaL_pushresult(&out);
+  lua_pushlstring(L, (const char *)header, size);
   return 1;
 }
 
@@ -113,7 +114,8 @@ static int record_peek_(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg record_functions[] = {{"encode", record_encode},
+static const luaL_Reg record_functions[] = {{"encode", record_encode_},
+                                            {"encode_header", record_encode_header_},
                                             {"decode", record_decode},
                                             {"peek", record_peek_},
                                             {NULL, NULL}};

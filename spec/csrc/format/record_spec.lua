@@ -21,6 +21,8 @@ local samples = {
   ["part of a batch"] = { version = 5, key = "ab", value = ("v"):rep(13), flags = CONTINUES },
   ["tombstone in a batch"] = { version = 6, key = "abc", value = "",
     flags = TOMBSTONE | CONTINUES },
+  ["put of a long key"] =
+    { version = 9, key = ("long"):rep(100), value = "v", flags = EXPIRES, expires = 5 },
   ["everything"] = { version = 6, key = "abc", value = "", expires = 1,
     flags = TOMBSTONE | CONTINUES | EXPIRES },
 }
@@ -37,6 +39,8 @@ describe("a record", function()
   for name, fields in pairs(samples) do
     it("is read as it was written: " .. name, function()
       local bytes = encode(fields)
+      local header = record.encode_header(fields, SALT, OFFSET)
+      assert.equal(bytes:sub(1, #header), header)
       assert.equal(0, #bytes % 8)
       assert.equal(#bytes, record.peek(bytes))
       assert.same(expected(fields), decode(bytes))
