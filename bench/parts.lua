@@ -26,7 +26,7 @@ end
 
 local function key_size(bytes)
   return {
-    name = ("key-%d"):format(bytes), keys = 500000, ["key-size"] = bytes, engines = FEW,
+    name = ("key-%d"):format(bytes), keys = 1000000, ["key-size"] = bytes, engines = FEW,
     workloads = "fill,get",
     quick = bytes == 200 and { keys = 20000, engines = QUICK_FEW } or nil,
   }
