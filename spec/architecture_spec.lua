@@ -319,6 +319,20 @@ describe("the list of modules", function()
   end)
 end)
 
+describe("csrc/README.md", function()
+  it("has a row for each module below the binding", function()
+    local has_row, missing = {}, {}
+    for line in io.lines "csrc/README.md" do
+      local first = line:match "^|([^|]*)|" or ""
+      for name in first:gmatch "`([^`]+)`" do has_row[name] = true end
+    end
+    for _, name in ipairs(order) do
+      if not (has_row[name] or name:find "^bind/") then missing[#missing + 1] = name end
+    end
+    assert.same({}, missing)
+  end)
+end)
+
 describe("a header", function()
   it("can be included alone", function()
     local headers = {}

@@ -13,5 +13,6 @@ static bool is_soon_taken(struct latch *latch) {
 
 /* Longer than that it is held by a thread that has no processor, or waits for the disk. */
 void latch_wait(struct latch *latch) {
-  while (!is_soon_taken(latch)) thread_pause();
+  if (is_soon_taken(latch)) return;
+  while (!latch_try_lock(latch)) thread_pause();
 }

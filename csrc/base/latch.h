@@ -1,5 +1,5 @@
 /*
- * A latch: a mutex of four bytes, for what is held for some dozens of nanoseconds most of the
+ * A latch: a mutex of one byte, for what is held for some dozens of nanoseconds most of the
  * time. Taken by one locked instruction while nobody else wants it, and given back by a plain
  * store: with nobody to tell, since who meets it held looks again for a moment, and then again
  * after each of many short naps. A mutex that wakes its waiters has to find out whether there are
@@ -20,7 +20,8 @@ struct THREAD_ANNOTATION(capability("mutex")) latch {
 
 void latch_wait(struct latch *latch); /* for latch_lock alone */
 
-static inline bool latch_try_lock(struct latch *latch) UNCHECKED {
+static inline bool latch_try_lock(struct latch *latch)
+    TRY_ACQUIRES(true, *latch) UNCHECKED {
   bool was_held = false;
   return atomic_compare_exchange_strong_explicit(&latch->is_held, &was_held, true,
                                                  memory_order_acquire, memory_order_relaxed);

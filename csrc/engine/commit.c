@@ -10,6 +10,7 @@ struct commit_waiter {
 };
 
 void commit_init(struct commit *commit) {
+  *commit = (struct commit){0};
   mutex_init(&commit->lock);
   commit->last = &commit->first;
 }

@@ -76,7 +76,8 @@ static inline bool record_has_expired(const struct record *record, uint64_t now)
 size_t record_encode_header(struct record *record, uint64_t salt, uint64_t offset,
                             uint8_t out[RECORD_HEADER_SIZE_MAX]);
 
-/* Write all of the record, padding included; the rest as above. Returns record_size_of. */
+/* Write all of the record, padding included: record_size_of bytes, which it returns. The rest as
+ * above. */
 size_t record_encode(struct record *record, uint64_t salt, uint64_t offset, uint8_t *out);
 
 /* The sizes that the fixed header claims, unchecked. False: not the beginning of a record. */

@@ -24,7 +24,8 @@ struct shard {
 struct keydir {
   struct shard shards[KEYDIR_SHARDS];
   struct keydir_waker waker;
-  alignas(64) atomic_uint_least64_t old_count;
+  alignas(64) atomic_uint_least64_t count;
+  atomic_uint_least64_t old_count;
   atomic_uint_least64_t bytes;
 };
 
@@ -58,11 +59,14 @@ static struct shard *shard_of(struct keydir *keydir, uint64_t hash) {
 
 void keydir_sleep(struct keydir *keydir, const struct keydir_waker *waker,
                   const uint32_t counts[KEYDIR_SHARDS]) {
+  uint64_t total = 0;
   keydir->waker = *waker;
   for (int i = 0; i < KEYDIR_SHARDS; i++) {
     keydir->shards[i].is_asleep = true;
     keydir->shards[i].table.count = counts[i];
+    total += counts[i];
   }
+  atomic_store(&keydir->count, total);
 }
 
 void keydir_clear(struct keydir *keydir) {
@@ -75,6 +79,7 @@ void keydir_clear(struct keydir *keydir) {
     latch_unlock(&shard->lock);
   }
   keydir->waker = (struct keydir_waker){0};
+  atomic_store(&keydir->count, 0);
   atomic_store(&keydir->bytes, sizeof *keydir);
 }
 
@@ -87,6 +92,7 @@ static enum bitcask_status wake(struct keydir *keydir, struct shard *shard)
   shard->is_asleep = false;
   shard->is_borrowed = !is_given;
   atomic_fetch_add(&keydir->bytes, keydir_table_bytes(&table));
+  atomic_fetch_add(&keydir->count, (uint64_t)table.count - shard->table.count);
   __atomic_store_n(&shard->table.slots, table.slots, __ATOMIC_RELAXED); /* for keydir_prefetch */
   __atomic_store_n(&shard->table.homes, table.homes, __ATOMIC_RELAXED);
   shard->table.tail = table.tail;
@@ -140,6 +146,7 @@ void keydir_take_table(struct keydir *keydir, unsigned number, struct keydir_tab
   latch_lock(&shard->lock);
   *out = shard->table;
   shard->table = (struct keydir_table){0};
+  atomic_fetch_sub(&keydir->count, out->count);
   atomic_fetch_sub(&keydir->bytes, keydir_table_bytes(out));
   shard->stamp++;
   latch_unlock(&shard->lock);
@@ -155,7 +162,7 @@ void keydir_prefetch(const struct keydir *keydir, uint64_t hash) {
 }
 
 static inline void find(const struct shard *shard, uint32_t hash, unsigned first,
-                 struct keydir_matches *out) {
+                        struct keydir_matches *out) {
   const struct keydir_table *table = &shard->table;
   out->status = BITCASK_OK;
   out->count = 0;
@@ -309,6 +316,7 @@ void keydir_insert(struct keydir *keydir, uint64_t hash, place at, uint64_t size
   if (at & PLACE_TOMBSTONE) shard->is_marked = true;
   shard->stamp++;
   latch_unlock(&shard->lock);
+  atomic_fetch_add_explicit(&keydir->count, 1, memory_order_relaxed);
 }
 
 static void keep_old(struct keydir *keydir, struct shard *shard, const struct keydir_old *keep) {
@@ -343,6 +351,7 @@ bool keydir_remove(struct keydir *keydir, uint64_t hash, place from,
     keep_old(keydir, shard, keep);
     keydir_table_remove(&shard->table, (uint32_t)(entry - shard->table.slots));
     shard->stamp++;
+    atomic_fetch_sub_explicit(&keydir->count, 1, memory_order_relaxed);
   }
   latch_unlock(&shard->lock);
   return entry != NULL;
@@ -368,6 +377,7 @@ uint64_t keydir_drop_tombstones(struct keydir *keydir, unsigned number) {
   shard->is_marked = false;
   shard->stamp++;
   latch_unlock(&shard->lock);
+  atomic_fetch_sub(&keydir->count, dropped);
   return dropped;
 }
 
@@ -532,16 +542,8 @@ void keydir_prune(struct keydir *keydir, const uint64_t *snapshots, size_t count
   }
 }
 
-/* A shared number, which every insertion would have to lock, is dearer than this. */
 uint64_t keydir_count(const struct keydir *keydir) {
-  struct keydir *shared = (struct keydir *)keydir;
-  uint64_t count = 0;
-  for (int i = 0; i < KEYDIR_SHARDS; i++) {
-    latch_lock(&shared->shards[i].lock);
-    count += shared->shards[i].table.count;
-    latch_unlock(&shared->shards[i].lock);
-  }
-  return count;
+  return atomic_load_explicit(&((struct keydir *)keydir)->count, memory_order_relaxed);
 }
 
 uint64_t keydir_old_count(const struct keydir *keydir) {

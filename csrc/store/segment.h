@@ -165,8 +165,8 @@ void segment_scan_init(struct segment_scan *scan, struct segment *segment, uint6
                        bool check_values);
 void segment_scan_release(struct segment_scan *scan);
 
-/* The next item; scan->offset and scan->size say where it is, scan->record what. Fails only
- * when the file cannot be read. */
+/* The next item; scan->offset and scan->size say where it is, scan->record what, of the first
+ * two kinds. Fails only when the file cannot be read. */
 enum bitcask_status segment_scan_next(struct segment_scan *scan, enum segment_scan_kind *kind);
 
 #endif

@@ -19,6 +19,7 @@ struct commit_race {
   uint64_t appended;
   uint64_t durable;
   bool is_flushing;
+  bool is_over;
   lua_Integer flushes, overlaps, failed_flushes, early, failed_waits;
 };
 
@@ -32,12 +33,18 @@ static uint64_t begin_flush(struct commit_race *race) {
   return end;
 }
 
+/* Tickets are told of in their order: under the lock, as the engine does. */
+static void tell(struct commit_race *race, uint64_t end) REQUIRES(race->lock) {
+  if (end > race->durable) race->durable = end;
+  commit_tell(&race->commit, race->durable);
+}
+
 static bool end_flush(struct commit_race *race, uint64_t end) {
   mutex_lock(&race->lock);
   race->is_flushing = false;
   bool has_failed = race->fail_every > 0 && race->flushes % race->fail_every == 0;
   race->failed_flushes += has_failed;
-  if (!has_failed && end > race->durable) race->durable = end;
+  if (!has_failed) tell(race, end);
   mutex_unlock(&race->lock);
   return !has_failed;
 }
@@ -47,9 +54,7 @@ static enum bitcask_status race_flush(void *context, uint64_t ticket) {
   (void)ticket;
   uint64_t end = begin_flush(race);
   thread_pause();
-  if (!end_flush(race, end)) return status_fail(BITCASK_IO, "the device is gone");
-  commit_tell(&race->commit, end);
-  return BITCASK_OK;
+  return end_flush(race, end) ? BITCASK_OK : status_fail(BITCASK_IO, "the device is gone");
 }
 
 static void *run_commits(void *context) {
@@ -67,25 +72,51 @@ static void *run_commits(void *context) {
   return NULL;
 }
 
+/* Somebody who waits for nothing makes all durable now and then, as one does who seals. */
+static void *run_outsider(void *context) {
+  struct commit_race *race = context;
+  for (bool is_over = false; !is_over;) {
+    thread_pause();
+    mutex_lock(&race->lock);
+    tell(race, race->appended);
+    is_over = race->is_over;
+    mutex_unlock(&race->lock);
+  }
+  return NULL;
+}
+
+static bool start_outsider(struct commit_race *race, pthread_t *out) {
+  return thread_start(out, "outsider", run_outsider, race) == BITCASK_OK;
+}
+
+static void end_outsider(struct commit_race *race, pthread_t outsider) {
+  mutex_lock(&race->lock);
+  race->is_over = true;
+  mutex_unlock(&race->lock);
+  pthread_join(outsider, NULL);
+}
+
 static void set_count(lua_State *L, const char *name, lua_Integer count) {
   lua_pushinteger(L, count);
   lua_setfield(L, -2, name);
 }
 
-/* (threads, rounds, fail every so many flushes) -> what was counted */
+/* (threads, rounds, fail every so many flushes, beside an outsider?) -> what was counted */
 static int commit_race_(lua_State *L) {
   enum { THREADS_MAX = 8 };
-  pthread_t threads[THREADS_MAX];
+  pthread_t threads[THREADS_MAX], outsider;
   struct commit_race race = {.rounds = (unsigned)room_u64(L, 2),
                              .fail_every = (unsigned)room_u64(L, 3)};
   unsigned count = (unsigned)room_u64(L, 1), started = 0;
   luaL_argcheck(L, count <= THREADS_MAX, 1, "too many threads");
   commit_init(&race.commit);
   mutex_init(&race.lock);
+  bool has_outsider = lua_toboolean(L, 4) && start_outsider(&race, &outsider);
   while (started < count &&
          thread_start(&threads[started], "race", run_commits, &race) == BITCASK_OK)
     started++;
   for (unsigned i = 0; i < started; i++) pthread_join(threads[i], NULL);
+  if (has_outsider) end_outsider(&race, outsider);
   mutex_destroy(&race.lock);
   commit_destroy(&race.commit);
   lua_newtable(L);

@@ -19,6 +19,18 @@ describe("a group commit", function()
     assert.is_true(commit.race(8, ROUNDS, 0).flushes < 8 * ROUNDS)
   end)
 
+  it("lets those go on whose writes somebody else has made durable", function()
+    for threads = 1, 8 do
+      for _, every in ipairs { 0, 2 } do
+        local race = commit.race(threads, ROUNDS, every, true)
+        assert.equals(threads * ROUNDS, race.waits)
+        assert.equals(0, race.early)
+        assert.equals(0, race.overlaps)
+        assert.equals(race.failed_flushes, race.failed_waits)
+      end
+    end
+  end)
+
   it("tells of a failed flush the one who called it, and the next one flushes anew", function()
     for threads = 1, 8 do
       for _, every in ipairs { 1, 2, 7 } do
