@@ -1,7 +1,7 @@
 #include "base/latch.h"
 
 /* As long as it takes to go through a table, some ten microseconds: a nap takes longer. */
-static bool is_soon_taken(struct latch *latch) {
+static bool is_soon_taken(struct latch *latch) UNCHECKED {
   enum { LOOKS = 400 };
   for (int i = 0; i < LOOKS; i++) {
     thread_breathe();
@@ -12,7 +12,7 @@ static bool is_soon_taken(struct latch *latch) {
 }
 
 /* Longer than that it is held by a thread that has no processor, or waits for the disk. */
-void latch_wait(struct latch *latch) {
+void latch_wait(struct latch *latch) UNCHECKED {
   if (is_soon_taken(latch)) return;
   while (!latch_try_lock(latch)) thread_pause();
 }
