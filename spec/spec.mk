@@ -52,18 +52,18 @@ test: $(B)/spec/failed_flush
 $(B)/spec/closing: spec/threads/closing.c $(B)/libbitcask.a
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $< $(B)/libbitcask.a
-test: $(B)/spec/closing
+test sanitize: $(B)/spec/closing
 
 # Of modules below bitcask.h: the archive has them, whatever the library shows.
 $(B)/spec/nearly_full: spec/threads/nearly_full.c $(B)/libbitcask.a
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $< $(B)/libbitcask.a
-test: $(B)/spec/nearly_full
+test sanitize: $(B)/spec/nearly_full
 
 $(B)/spec/ready: spec/threads/ready.c $(B)/libbitcask.a
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(BITCASK_CFLAGS) -o $@ $< $(B)/libbitcask.a
-test: $(B)/spec/ready
+test sanitize: $(B)/spec/ready
 
 # $(1): the program
 stress_run = directory=$$(mktemp -d $(STRESS_DIR)/bitcask-stress-XXXXXX) && \
