@@ -17,7 +17,7 @@ MODULES := \
   store/guard store/segment store/hint_file store/keydir_table store/keydir \
   store/checkpoint store/manifest \
   engine/hash engine/event engine/worker engine/expiry engine/commit \
-  engine/engine engine/publish engine/reserve engine/flush engine/hints engine/closing \
+  engine/engine engine/lookup engine/publish engine/reserve engine/flush engine/hints engine/closing \
   engine/settle engine/ahead engine/successor engine/rotation engine/checkpointing \
   engine/write engine/batch engine/snapshot engine/tombstones \
   engine/throttle engine/verdicts engine/moves engine/inputs engine/needed engine/outputs \

@@ -1,5 +1,7 @@
 #include "base/bytes.h"
 
+void bytes_copy_any(void *to, const void *from, size_t size) { memcpy(to, from, size); }
+
 enum bitcask_status buffer_reserve(struct bitcask_buffer *buffer, size_t more) {
   if (buffer->capacity - buffer->size >= more) return BITCASK_OK;
   size_t needed = 0;

@@ -12,13 +12,40 @@ static inline bitcask_bytes bytes_of(const void *data, size_t size) {
   return (bitcask_bytes){data, size};
 }
 
+/* As two words that may overlap: most keys are so short, and a call costs more. */
+static inline bool bytes_equal_short(const char *a, const char *b, size_t size) {
+  uint64_t first[2], last[2];
+  memcpy(&first[0], a, 8);
+  memcpy(&first[1], b, 8);
+  memcpy(&last[0], a + size - 8, 8);
+  memcpy(&last[1], b + size - 8, 8);
+  return ((first[0] ^ first[1]) | (last[0] ^ last[1])) == 0;
+}
+
 static inline bool bytes_equal(bitcask_bytes a, bitcask_bytes b) {
-  return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+  if (a.size != b.size) return false;
+  if (a.size - 8 <= 8) return bytes_equal_short(a.data, b.data, a.size);
+  return a.size == 0 || memcmp(a.data, b.data, a.size) == 0;
 }
 
 static inline bool bytes_begin_with(bitcask_bytes bytes, bitcask_bytes prefix) {
   return prefix.size == 0 ||
          (bytes.size >= prefix.size && memcmp(bytes.data, prefix.data, prefix.size) == 0);
+}
+
+void bytes_copy_any(void *to, const void *from, size_t size); /* for the next function alone */
+
+/* memcpy, for what is some words long most of the time. Where a compiler knows that it is not
+ * much, it uses an instruction that takes long to begin. */
+INLINE void bytes_copy(void *to, const void *from, size_t size) {
+  enum { WORDS = 16, MOST = 256 };
+  if (size < WORDS || size > MOST) {
+    bytes_copy_any(to, from, size);
+    return;
+  }
+  for (size_t at = 0; at < size - WORDS; at += WORDS)
+    memcpy((char *)to + at, (const char *)from + at, WORDS);
+  memcpy((char *)to + size - WORDS, (const char *)from + size - WORDS, WORDS);
 }
 
 /* Make room for `more` bytes beyond those in use. */

@@ -15,6 +15,8 @@ uint64_t checksum64_long(const void *data, size_t size, uint64_t seed);
 
 static inline uint64_t checksum64(const void *data, size_t size, uint64_t seed) {
   if (size >= CHECKSUM_LONG_SIZE) return checksum64_long(data, size, seed);
+  /* Without a seed the secret is a constant, which the compiler can work with. */
+  if (__builtin_constant_p(seed) && seed == 0) return XXH3_64bits(data, size);
   return XXH3_64bits_withSeed(data, size, seed);
 }
 

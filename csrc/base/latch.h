@@ -18,7 +18,8 @@ struct THREAD_ANNOTATION(capability("mutex")) latch {
   atomic_bool is_held;
 };
 
-void latch_wait(struct latch *latch); /* for latch_lock alone */
+/* For whoever has just tried in vain: wait until it is taken. */
+void latch_wait(struct latch *latch) ACQUIRES(*latch);
 
 static inline bool latch_try_lock(struct latch *latch)
     TRY_ACQUIRES(true, *latch) UNCHECKED {

@@ -1,13 +1,13 @@
 #include "base/radix.h"
 
+#include "base/status.h"
+
 #include <string.h>
 
 enum { DIGIT_BITS = 8, DIGITS = 1 << DIGIT_BITS, INSERTION_COUNT = 32 };
 
 /* The sizes that are used are known where these are compiled, so that an item is moved by a few
  * instructions. */
-#define INLINE static inline __attribute__((always_inline))
-
 INLINE uint64_t key_of(const void *item, uint64_t mask) {
   uint64_t number;
   memcpy(&number, item, sizeof number);

@@ -34,6 +34,11 @@ void status_text_restore(const struct status_text *kept);
     if (try_status_ != BITCASK_OK) return try_status_;    \
   } while (0)
 
+/* Compiled into each caller: where a call takes longer than what is called. And never into one:
+ * what is done seldom, so that the rest need not save anything for it. */
+#define INLINE static inline __attribute__((always_inline))
+#define SELDOM __attribute__((noinline, cold))
+
 /* A failure that is kept: for another thread, or for later calls. */
 struct status_note {
   enum bitcask_status status; /* BITCASK_OK: nothing is noted */

@@ -153,12 +153,15 @@ enum bitcask_status disk_file_fetch(struct disk_file *file, uint64_t offset, siz
 
 /* The bytes [offset, offset + size) of a file: from its mapping where there is one, else
  * read into *scratch, whose contents they become. CORRUPT where the file is shorter. */
-static inline enum bitcask_status disk_file_view(struct disk_file *file, uint64_t offset,
-                                                 size_t size, struct bitcask_buffer *scratch,
-                                                 const uint8_t **out) {
+INLINE enum bitcask_status disk_file_view(struct disk_file *file, uint64_t offset, size_t size,
+                                          struct bitcask_buffer *scratch, const uint8_t **out) {
   uint64_t end = disk_file_size(file);
-  if (file->map == NULL || size > end || offset > end - size)
-    return disk_file_fetch(file, offset, size, scratch, out);
+  if (file->map == NULL || size > end || offset > end - size) {
+    const uint8_t *fetched = NULL;
+    enum bitcask_status status = disk_file_fetch(file, offset, size, scratch, &fetched);
+    *out = fetched;
+    return status;
+  }
   *out = file->map + offset;
   return BITCASK_OK;
 }

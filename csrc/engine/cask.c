@@ -93,6 +93,11 @@ const char *bitcask_directory(const struct bitcask *db) { return db->directory; 
 
 /* ---- Calls ---- */
 
+/* Can the engine be used just so, with nothing to be done afterwards? */
+static bool is_at_hand(const struct bitcask *db) {
+  return db->shared != NULL && thread_is_process(db->process);
+}
+
 /* The engine for the length of a call. One that a refresh may replace is referenced. */
 static enum bitcask_status enter(struct bitcask *db, struct engine **out) {
   TRY(engine_check_process(db->process));
@@ -184,13 +189,19 @@ enum bitcask_status bitcask_changes_open(struct bitcask *db, uint64_t since,
   return status;
 }
 
-enum bitcask_status bitcask_get(struct bitcask *db, bitcask_bytes key, struct bitcask_buffer *into,
-                                uint64_t *version) {
+static SELDOM enum bitcask_status get_referenced(struct bitcask *db, bitcask_bytes key,
+                                                 struct bitcask_buffer *into, uint64_t *version) {
   struct engine *engine = NULL;
   TRY(enter(db, &engine));
   enum bitcask_status status = engine_get(engine, key, into, version);
   leave(db, engine);
   return status;
+}
+
+enum bitcask_status bitcask_get(struct bitcask *db, bitcask_bytes key, struct bitcask_buffer *into,
+                                uint64_t *version) {
+  if (is_at_hand(db)) return engine_get(db->engine, key, into, version);
+  return get_referenced(db, key, into, version);
 }
 
 enum bitcask_status bitcask_stat_key(struct bitcask *db, bitcask_bytes key,

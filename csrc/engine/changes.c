@@ -1,5 +1,7 @@
 #include "engine/changes.h"
 
+#include "engine/lookup.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/mutant.h"
+#include "engine/lookup.h"
 #include "format/filename.h"
 
 static struct input *current(const struct copying *copying) {

@@ -1,7 +1,6 @@
 /*
- * The engine: one open store, shared by all its handles in this process. Here are its parts,
- * the segments it consists of, and how a key is looked up; the other modules of engine/ are
- * what can be done with it.
+ * The engine: one open store, shared by all its handles in this process. Here are its parts, and
+ * the segments it consists of; the other modules of engine/ are what can be done with it.
  *
  *   key ──hash──> keydir entry ──slot──> segment ──offset──> record
  *
@@ -263,57 +262,6 @@ static inline void engine_count_died(struct engine *engine, uint64_t size)
 
 /* What was dead already when the store was opened counts with the first bytes that die. */
 void engine_count_died_before(struct engine *engine) EXCLUDES(engine->write_lock);
-
-/* ---- Looking up ---- */
-
-struct located {
-  struct keydir_entry entry;
-  struct segment *segment; /* valid as long as the guard is held */
-  struct record record;    /* points into the segment's mapping or the scratch buffer */
-};
-
-/* Is the record that `entry` leads to one of `key`? OK: *out tells. ABSENT: of another key.
- * CORRUPT: it is damaged, or might be. The value itself is not checked. */
-enum bitcask_status engine_examine(struct engine *engine, struct segment *segment,
-                                   const struct keydir_entry *entry, bitcask_bytes key,
-                                   struct bitcask_buffer *scratch, struct located *out);
-
-/* The record at `offset`, whosever it is, of which only the place is known; out->entry is not
- * filled in but for that. CORRUPT: it is damaged. The value itself is not checked. */
-enum bitcask_status engine_examine_at(struct segment *segment, uint64_t offset,
-                                      struct bitcask_buffer *scratch, struct located *out);
-
-/* Start loading the records that these lead to. */
-void engine_prefetch(struct engine *engine, const struct keydir_matches *matches);
-
-/* Which of these is the record of `key`? OK: *out tells. ABSENT: none. CORRUPT: a damaged one,
- * in *out, may be. */
-enum bitcask_status engine_locate_among(struct engine *engine,
-                                        const struct keydir_matches *matches, bitcask_bytes key,
-                                        struct bitcask_buffer *scratch, struct located *out);
-
-/* The newest published record of `key`, tombstones among entries being loaded included.
- * ABSENT: none. CORRUPT: out->entry is the damaged one. The caller holds the guard, or the
- * write lock, which whoever takes segments away passes through, too. */
-enum bitcask_status engine_locate_in(struct engine *engine, struct keydir *keydir,
-                                     bitcask_bytes key, uint64_t hash,
-                                     struct bitcask_buffer *scratch, struct located *out);
-static inline enum bitcask_status engine_locate(struct engine *engine, bitcask_bytes key,
-                                                uint64_t hash, struct bitcask_buffer *scratch,
-                                                struct located *out) {
-  return engine_locate_in(engine, engine->keydir, key, hash, scratch, out);
-}
-
-/* Has what was located expired by now? */
-bool engine_has_expired(struct engine *engine, const struct record *record);
-
-/* The same as engine_locate, but what has expired is ABSENT. */
-enum bitcask_status engine_locate_live(struct engine *engine, bitcask_bytes key, uint64_t hash,
-                                       struct bitcask_buffer *scratch, struct located *out);
-
-/* Does the value of the record at that place pass its check? Else CORRUPT. */
-enum bitcask_status engine_check_value(struct engine *engine, const struct segment *segment,
-                                       uint64_t offset, const struct record *record);
 
 /* ---- Telling ---- */
 

@@ -1,5 +1,7 @@
 #include "engine/load.h"
 
+#include "engine/lookup.h"
+
 #include "store/hint_file.h"
 
 /* What of a record decides about its entry. */

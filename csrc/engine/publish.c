@@ -1,6 +1,7 @@
 #include "engine/publish.h"
 
 #include "base/mutant.h"
+#include "engine/lookup.h"
 
 /* How many writes of a group fall into each shard: that many entries may be new there. */
 static enum bitcask_status reserve_group(struct engine *engine, const struct pending_write *writes,
@@ -28,7 +29,7 @@ enum bitcask_status publish_reserve(struct engine *engine, const struct pending_
 }
 
 enum bitcask_status publish_reserve_one(struct engine *engine, const struct pending_write *write,
-                                        struct keydir_matches *found) {
+                                        struct keydir_entry *found) {
   if (write->expires > 0) TRY(expiry_reserve(&engine->expiry, engine->pending_count + 1));
   return keydir_reserve_and_find(engine->keydir, write->hash, engine->pending_count + 1,
                                  engine->snapshot_count > 0, found);
@@ -68,14 +69,15 @@ static bool supersede(struct engine *engine, const struct pending_write *write,
 
 /* Let readers see a write. Cannot fail: room was reserved before the append. */
 void publish_now(struct engine *engine, const struct pending_write *write,
-                 const struct keydir_matches *found) {
+                 const struct keydir_entry *found) {
   struct bitcask_buffer scratch = {0};
   struct located old;
   if (!write->is_tombstone) count_put(engine_segment(engine, write->at), write->size);
   for (;; found = NULL) {
     enum bitcask_status status =
-        found != NULL && !found->more
-            ? engine_locate_among(engine, found, write->key, &scratch, &old)
+        found != NULL
+            ? engine_locate_found(engine, found, write->key, write->hash, &scratch,
+                                  &old)
             : engine_locate(engine, write->key, write->hash, &scratch, &old);
     /* A record under the key's own hash that cannot be read, or is damaged, is taken for the
      * key's: with a hash worth its name it is. Under a poor one it stays, as damage of an

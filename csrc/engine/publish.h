@@ -17,15 +17,15 @@
 enum bitcask_status publish_reserve(struct engine *engine, const struct pending_write *writes,
                                     size_t count) REQUIRES(engine->write_lock);
 
-/* The same for one write; *found gets the entries that its key may have. */
+/* The same for one write; *found gets what its key has in the keydir. */
 enum bitcask_status publish_reserve_one(struct engine *engine, const struct pending_write *write,
-                                        struct keydir_matches *found)
+                                        struct keydir_entry *found)
     REQUIRES(engine->write_lock);
 
 /* Let readers see a write that was appended. `found`: as publish_reserve_one has left it, if no
  * write was published since; else NULL. */
 void publish_now(struct engine *engine, const struct pending_write *write,
-                 const struct keydir_matches *found) REQUIRES(engine->write_lock);
+                 const struct keydir_entry *found) REQUIRES(engine->write_lock);
 
 /* Let readers see it once it is durable; the memory stays the caller's. */
 void publish_later(struct engine *engine, struct pending_write *write)

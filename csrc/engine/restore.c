@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "engine/load.h"
+#include "engine/lookup.h"
 #include "format/filename.h"
 #include "store/checkpoint.h"
 

@@ -6,7 +6,7 @@
 #ifndef BITCASK_ENGINE_SNAPSHOT_H
 #define BITCASK_ENGINE_SNAPSHOT_H
 
-#include "engine/engine.h"
+#include "engine/lookup.h"
 
 /* The version of everything published so far; what it sees stays until it is released. */
 enum bitcask_status snapshot_take(struct engine *engine, uint64_t *version);

@@ -7,6 +7,7 @@
 #include "engine/checkpointing.h"
 #include "engine/closing.h"
 #include "engine/flush.h"
+#include "engine/lookup.h"
 #include "engine/publish.h"
 #include "engine/reserve.h"
 #include "engine/rotation.h"
@@ -26,7 +27,7 @@ struct group {
   size_t count;
   uint64_t bytes;
   bool has_only_deletes;
-  struct keydir_matches *found; /* gets the entries that the key of a single write may have */
+  struct keydir_entry found; /* what the key of a single write had in the keydir */
 };
 
 /* No segment, however large a batch makes it, may go beyond what a place can tell. */
@@ -135,8 +136,8 @@ static void place_writes(struct engine *engine, struct group *group) REQUIRES(en
 static enum bitcask_status reserve(struct engine *engine, struct group *group)
     REQUIRES(engine->write_lock) {
   if (group->count == 1) {
-    TRY(publish_reserve_one(engine, &group->writes[0].pending, group->found));
-    engine_prefetch(engine, group->found); /* to be compared with after the append */
+    TRY(publish_reserve_one(engine, &group->writes[0].pending, &group->found));
+    engine_prefetch(engine, &group->found); /* to be compared with after the append */
     return BITCASK_OK;
   }
   struct pending_write *all = memory_new(group->count * sizeof *all);
@@ -261,7 +262,7 @@ static enum bitcask_status append_and_publish(struct engine *engine, struct grou
     if (is_flushed_first(engine))
       publish_later(engine, pending);
     else
-      publish_now(engine, pending, group->count == 1 ? group->found : NULL);
+      publish_now(engine, pending, group->count == 1 ? &group->found : NULL);
   }
   return flush_if_due(engine);
 }
@@ -283,10 +284,9 @@ static enum bitcask_status check_one(struct engine *engine, const struct write_r
 
 /* While another one writes: have ready what is going to be looked at. */
 static void fetch(struct engine *engine, uint64_t hash) {
-  struct keydir_matches matches;
   guard_token token = guard_enter(&engine->guard);
-  keydir_find(engine->keydir, hash, 0, &matches);
-  engine_prefetch(engine, &matches);
+  struct keydir_entry entry = keydir_find_only(engine->keydir, hash);
+  engine_prefetch(engine, &entry);
   guard_leave(token);
 }
 
@@ -302,9 +302,8 @@ enum bitcask_status engine_write(struct engine *engine, const struct write_reque
   struct write write;
   struct record *record = NULL;
   uint64_t offset = 0;
-  struct keydir_matches found;
-  struct group group = {.writes = &write, .records = &record, .offsets = &offset,
-                        .has_only_deletes = true, .found = &found};
+  struct group group = {
+      .writes = &write, .records = &record, .offsets = &offset, .has_only_deletes = true};
   TRY(engine_check_writable(engine));
   TRY(prepare(engine, request, &write));
   lock_to_write(engine, write.pending.hash);
@@ -393,9 +392,7 @@ enum bitcask_status engine_write_group(struct engine *engine, const struct write
   TRY(engine_check_writable(engine));
   struct write *prepared = memory_zeroed(count, sizeof *prepared);
   uint64_t *hashes = memory_zeroed(expected_count, sizeof *hashes);
-  struct keydir_matches found;
-  struct group group = {.found = &found,
-                        .writes = memory_zeroed(count, sizeof *group.writes),
+  struct group group = {.writes = memory_zeroed(count, sizeof *group.writes),
                         .records = memory_zeroed(count, sizeof *group.records),
                         .offsets = memory_zeroed(count, sizeof *group.offsets),
                         .has_only_deletes = true};

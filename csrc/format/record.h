@@ -80,42 +80,89 @@ size_t record_encode_header(struct record *record, uint64_t salt, uint64_t offse
  * above. */
 size_t record_encode(struct record *record, uint64_t salt, uint64_t offset, uint8_t *out);
 
-/* The sizes that the fixed header claims, unchecked. False: not the beginning of a record. */
-static inline bool record_peek(const uint8_t *bytes, size_t size, uint64_t *record_bytes) {
-  if (size < RECORD_FIXED_SIZE || bytes[23] != RECORD_MARK) return false;
-  uint8_t flags = bytes[22];
-  if ((flags & ~RECORD_FLAGS) != 0) return false;
-  uint32_t value_size = get_u32(bytes + 16);
-  if ((flags & RECORD_TOMBSTONE) && value_size != 0) return false;
-  *record_bytes = record_size(get_u16(bytes + 20), value_size, flags);
+/* Does the fixed header claim a put that does not expire, is no part of a batch, and takes `size`
+ * bytes with a key of `key_size`? It may be asked of the first of at least 24 bytes. */
+static inline bool record_is_plain(const uint8_t *bytes, size_t key_size, size_t size,
+                                   uint32_t *value_size) {
+  uint64_t word = get_u64(bytes + 16);
+  *value_size = (uint32_t)word;
+  return word >> 32 == (key_size | (uint64_t)RECORD_MARK << 24) &&
+         record_size(key_size, *value_size, 0) == size;
+}
+
+/* What the fixed header claims, unchecked. */
+struct record_claim {
+  uint64_t size; /* of the whole record */
+  uint32_t value_size;
+  uint16_t key_size;
+  uint8_t flags;
+};
+
+/* From the eight bytes of sizes, flags and mark. False: not the beginning of a record. */
+static inline bool record_read_claim(const uint8_t *bytes, struct record_claim *out) {
+  uint64_t word = get_u64(bytes + 16);
+  uint64_t marks = word >> 48; /* flags and mark */
+  if ((marks & ~(uint64_t)RECORD_FLAGS) != (uint64_t)RECORD_MARK << 8) return false;
+  out->flags = (uint8_t)marks;
+  out->value_size = (uint32_t)word;
+  out->key_size = (uint16_t)(word >> 32);
+  if ((out->flags & RECORD_TOMBSTONE) && out->value_size != 0) return false;
+  out->size = record_size(out->key_size, out->value_size, out->flags);
   return true;
 }
 
-/* Take apart the record at `bytes`, of which `size` are there, without believing more than
- * fits. Fills *out, whose key and value point into `bytes`. False: no record can be here. */
-static inline bool record_parse(const uint8_t *bytes, size_t size, struct record *out) {
-  uint64_t needed = 0;
-  if (!record_peek(bytes, size, &needed) || needed > size) return false;
-  uint8_t flags = bytes[22];
-  size_t header_size = record_header_size(flags);
-  size_t key_size = get_u16(bytes + 20);
+/* The size that the fixed header claims, unchecked. False: not the beginning of a record. */
+static inline bool record_peek(const uint8_t *bytes, size_t size, uint64_t *record_bytes) {
+  struct record_claim claim;
+  if (size < RECORD_FIXED_SIZE || !record_read_claim(bytes, &claim)) return false;
+  *record_bytes = claim.size;
+  return true;
+}
+
+/* All that a record of that claim says of itself; its key and value point into `bytes`. */
+static inline void record_read(const uint8_t *bytes, const struct record_claim *claim,
+                               struct record *out) {
+  size_t header_size = record_header_size(claim->flags);
   out->header_check = get_u32(bytes);
   out->value_check = get_u32(bytes + 4);
   out->version = get_u64(bytes + 8);
-  out->flags = flags;
+  out->flags = claim->flags;
   out->synced = get_u32(bytes + 24);
-  out->expires = flags & RECORD_EXPIRES ? get_u64(bytes + 28) : 0;
-  out->key = bytes_of(bytes + header_size, key_size);
-  out->value = bytes_of(bytes + header_size + key_size, get_u32(bytes + 16));
+  out->expires = claim->flags & RECORD_EXPIRES ? get_u64(bytes + 28) : 0;
+  out->key = bytes_of(bytes + header_size, claim->key_size);
+  out->value = bytes_of(bytes + header_size + claim->key_size, claim->value_size);
+}
+
+/* Take apart the record at `bytes`, of which `size` are there, without believing more than
+ * fits. Fills *out. False: no record can be here. */
+static inline bool record_parse(const uint8_t *bytes, size_t size, struct record *out) {
+  struct record_claim claim;
+  if (size < RECORD_FIXED_SIZE || !record_read_claim(bytes, &claim) || claim.size > size)
+    return false;
+  record_read(bytes, &claim, out);
   return true;
+}
+
+/* The same, where it is to be of that very size. */
+static inline bool record_parse_whole(const uint8_t *bytes, size_t size, struct record *out) {
+  struct record_claim claim;
+  if (size < RECORD_FIXED_SIZE || !record_read_claim(bytes, &claim) || claim.size != size)
+    return false;
+  record_read(bytes, &claim, out);
+  return true;
+}
+
+/* The check of the `size` bytes of header and key that stand at `bytes`: no copy, no stream. */
+static inline uint32_t record_header_check(const uint8_t *bytes, size_t size, uint64_t salt,
+                                           uint64_t offset) {
+  return (uint32_t)checksum64(bytes + 4, size - 4, salt + offset);
 }
 
 /* Does the header, key included, pass its check? `bytes` is where it was parsed. */
 static inline bool record_header_is_intact(const struct record *record, const uint8_t *bytes,
                                            uint64_t salt, uint64_t offset) {
-  /* Header and key stand side by side here: no copy, no stream. */
   size_t size = record_header_size(record->flags) + record->key.size;
-  return record->header_check == (uint32_t)checksum64(bytes + 4, size - 4, salt + offset) &&
+  return record->header_check == record_header_check(bytes, size, salt, offset) &&
          record->version != 0;
 }
 

@@ -179,6 +179,40 @@ static inline void find(const struct shard *shard, uint32_t hash, unsigned first
   }
 }
 
+static inline struct keydir_entry find_only(const struct keydir_table *table, uint32_t hash) {
+  const struct keydir_entry *end = table->slots + keydir_table_end(table);
+  const struct keydir_entry *slot = keydir_table_slot(table, end, hash);
+  if (!keydir_table_is_of(slot, end, hash)) return (struct keydir_entry){0};
+  if (keydir_table_is_of(slot + 1, end, hash))
+    return (struct keydir_entry){.at = KEYDIR_UNSURE};
+  return *slot;
+}
+
+static inline struct keydir_entry find_only_and_unlock(struct shard *shard, uint64_t hash)
+    RELEASES(shard->lock) {
+  struct keydir_entry entry = {0};
+  /* One that is asleep has no homes, as an empty one. */
+  if (shard->table.homes > 0)
+    entry = find_only(&shard->table, keydir_hash_in_shard(hash));
+  else if (shard->is_asleep)
+    entry.at = KEYDIR_UNSURE;
+  latch_unlock(&shard->lock);
+  return entry;
+}
+
+/* Whoever calls this last has nothing to save meanwhile. */
+static SELDOM struct keydir_entry wait_to_find_only(struct keydir *keydir,
+                                                     uint64_t hash) UNCHECKED {
+  latch_wait(&shard_of(keydir, hash)->lock);
+  return find_only_and_unlock(shard_of(keydir, hash), hash);
+}
+
+struct keydir_entry keydir_find_only(struct keydir *keydir, uint64_t hash) UNCHECKED {
+  struct shard *shard = shard_of(keydir, hash);
+  if (!latch_try_lock(&shard->lock)) return wait_to_find_only(keydir, hash);
+  return find_only_and_unlock(shard, hash);
+}
+
 void keydir_find(struct keydir *keydir, uint64_t hash, unsigned first,
                  struct keydir_matches *out) UNCHECKED {
   struct shard *shard = shard_of(keydir, hash);
@@ -297,11 +331,11 @@ enum bitcask_status keydir_reserve(struct keydir *keydir, uint64_t hash, unsigne
 }
 
 enum bitcask_status keydir_reserve_and_find(struct keydir *keydir, uint64_t hash, unsigned more,
-                                            bool keeping, struct keydir_matches *out) UNCHECKED {
+                                            bool keeping, struct keydir_entry *out) UNCHECKED {
   struct shard *shard = shard_of(keydir, hash);
   TRY(lock_awake(keydir, shard));
   enum bitcask_status status = reserve(keydir, shard, more, keeping);
-  if (status == BITCASK_OK) find(shard, keydir_hash_in_shard(hash), 0, out);
+  if (status == BITCASK_OK) *out = find_only(&shard->table, keydir_hash_in_shard(hash));
   latch_unlock(&shard->lock);
   return status;
 }

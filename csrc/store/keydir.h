@@ -105,6 +105,12 @@ void keydir_take_table(struct keydir *keydir, unsigned shard, struct keydir_tabl
  * that is just growing makes it useless, and no more. */
 void keydir_prefetch(const struct keydir *keydir, uint64_t hash);
 
+/* The entry of `hash`, where there is one and no other: what most looks find, in two registers.
+ * `at` is 0 where there is none, and KEYDIR_UNSURE where there are several or the shard is asleep:
+ * then keydir_find tells. */
+#define KEYDIR_UNSURE UINT64_MAX
+struct keydir_entry keydir_find_only(struct keydir *keydir, uint64_t hash);
+
 /* Entries of `hash`. */
 void keydir_find(struct keydir *keydir, uint64_t hash, unsigned first,
                  struct keydir_matches *out);
@@ -120,9 +126,9 @@ void keydir_find_old(struct keydir *keydir, uint64_t hash, uint64_t version, uns
 enum bitcask_status keydir_reserve(struct keydir *keydir, uint64_t hash, unsigned more,
                                    bool keeping);
 
-/* The same as keydir_reserve and keydir_find, in one look. */
+/* The same as keydir_reserve and keydir_find_only, in one look. */
 enum bitcask_status keydir_reserve_and_find(struct keydir *keydir, uint64_t hash, unsigned more,
-                                            bool keeping, struct keydir_matches *out);
+                                            bool keeping, struct keydir_entry *out);
 
 /* Add an entry; room was reserved. */
 void keydir_insert(struct keydir *keydir, uint64_t hash, place at, uint64_t size);

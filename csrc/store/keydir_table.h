@@ -92,18 +92,32 @@ enum bitcask_status keydir_table_own(struct keydir_table *table, unsigned more, 
 /* Give its slots back, and make it empty. */
 void keydir_table_clear(struct keydir_table *table);
 
-/* The first slot whose entry is not before `hash`: where it is, or would be inserted. */
+/* The first slot, of those before `end`, whose entry is not before `hash`: where it is, or would
+ * be inserted. */
+static inline const struct keydir_entry *keydir_table_slot(const struct keydir_table *table,
+                                                           const struct keydir_entry *end,
+                                                           uint32_t hash) {
+  const struct keydir_entry *slot = table->slots + keydir_table_home(table->homes, hash);
+  while (slot < end && slot->at != 0 && slot->hash < hash) slot++;
+  return slot;
+}
+
+/* The number of that slot, of all there are. */
 static inline uint32_t keydir_table_seek(const struct keydir_table *table, uint32_t hash) {
-  uint32_t i = keydir_table_home(table->homes, hash);
-  uint32_t end = keydir_table_end(table);
-  while (i < end && table->slots[i].at != 0 && table->slots[i].hash < hash) i++;
-  return i;
+  const struct keydir_entry *end = table->slots + keydir_table_end(table);
+  return (uint32_t)(keydir_table_slot(table, end, hash) - table->slots);
+}
+
+/* Does an entry of `hash` stand at the slot, which is one before `end`? */
+static inline bool keydir_table_is_of(const struct keydir_entry *slot,
+                                      const struct keydir_entry *end, uint32_t hash) {
+  return slot < end && slot->at != 0 && slot->hash == hash;
 }
 
 /* Does the entry of `hash`, or the next one of it, stand at slot i? */
 static inline bool keydir_table_is_at(const struct keydir_table *table, uint32_t i,
                                       uint32_t hash) {
-  return i < keydir_table_end(table) && table->slots[i].at != 0 && table->slots[i].hash == hash;
+  return keydir_table_is_of(table->slots + i, table->slots + keydir_table_end(table), hash);
 }
 
 /* The entry that stands for (hash, at), or NULL. */

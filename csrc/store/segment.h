@@ -121,9 +121,8 @@ enum bitcask_status segment_sync(struct segment *segment, uint64_t length);
 enum bitcask_status segment_name_damage(const struct segment *segment);
 
 /* The bytes of the record of `size` bytes at `offset`, in place or read into *scratch. */
-static inline enum bitcask_status segment_view(struct segment *segment, uint64_t offset,
-                                               size_t size, struct bitcask_buffer *scratch,
-                                               const uint8_t **out) {
+INLINE enum bitcask_status segment_view(struct segment *segment, uint64_t offset, size_t size,
+                                        struct bitcask_buffer *scratch, const uint8_t **out) {
   enum bitcask_status status = disk_file_view(segment->file, offset, size, scratch, out);
   return status == BITCASK_CORRUPT ? segment_name_damage(segment) : status;
 }

@@ -148,13 +148,29 @@ static int keydir_find_(lua_State *L) {
   return push_matches(L, &matches);
 }
 
-/* (hash, more, keeping) -> the same, of the first page */
+static int push_only(lua_State *L, const struct keydir_entry *entry) {
+  if (entry->at == 0)
+    lua_pushliteral(L, "none");
+  else if (entry->at == KEYDIR_UNSURE)
+    lua_pushliteral(L, "unsure");
+  else
+    push_entry(L, entry);
+  return 1;
+}
+
+/* (hash) -> {at, size}, "none" or "unsure" */
+static int keydir_find_only_(lua_State *L) {
+  struct keydir_entry entry = keydir_find_only(check_keydir(L), room_u64(L, 2));
+  return push_only(L, &entry);
+}
+
+/* (hash, more, keeping) -> the same */
 static int keydir_reserve_and_find_(lua_State *L) {
-  struct keydir_matches matches;
+  struct keydir_entry entry;
   enum bitcask_status status =
       keydir_reserve_and_find(check_keydir(L), room_u64(L, 2), (unsigned)room_u64(L, 3),
-                              lua_toboolean(L, 4), &matches);
-  return status == BITCASK_OK ? push_matches(L, &matches) : lua_result_failure(L, status);
+                              lua_toboolean(L, 4), &entry);
+  return status == BITCASK_OK ? push_only(L, &entry) : lua_result_failure(L, status);
 }
 
 /* (hash, version, first) -> the same among the old entries */
@@ -281,6 +297,7 @@ static int keydir_close(lua_State *L) {
 
 static const luaL_Reg keydir_methods[] = {
     {"reserve", keydir_reserve_}, {"insert", keydir_insert_},
+    {"find_only", keydir_find_only_},
     {"reserve_and_find", keydir_reserve_and_find_},
     {"find", keydir_find_},       {"find_old", keydir_find_old_},
     {"replace", keydir_replace_}, {"remove", keydir_remove_},
