@@ -130,9 +130,20 @@ static void take_back(struct posix_file *file, uint64_t start, uint64_t end,
     status_fail(status, "%s; nor could it be cut again", bitcask_error_text());
 }
 
-static enum bitcask_status file_append(struct disk_file *base, const bitcask_bytes *parts,
-                                       size_t count, size_t headroom) {
-  struct posix_file *file = (struct posix_file *)base;
+/* What most appends are: a little, and everything made ready for it. False: it is not. */
+INLINE bool append_shortly(struct posix_file *file, bitcask_bytes part, size_t headroom) {
+  enum { SHORT_SIZE = 1 << 10 };
+  uint64_t start = disk_file_size(&file->base), end = start + part.size;
+  if (part.size > SHORT_SIZE || !posix_space_is_ready(&file->space, end, headroom)) return false;
+  bytes_copy(file->space.writable + start, part.data, part.size);
+  fetch_next(file->space.writable + end, part.size);
+  atomic_store_explicit(&file->base.size, end, memory_order_release);
+  return true;
+}
+
+static enum bitcask_status append_parts(struct posix_file *file, const bitcask_bytes *parts,
+                                        size_t count, size_t headroom) {
+  struct disk_file *base = &file->base;
   struct posix_space *space = &file->space;
   uint64_t start = disk_file_size(base);
   uint64_t end = start + total_size(parts, count);
@@ -151,6 +162,13 @@ static enum bitcask_status file_append(struct disk_file *base, const bitcask_byt
   }
   atomic_store_explicit(&base->size, end, memory_order_release);
   return BITCASK_OK;
+}
+
+static enum bitcask_status file_append(struct disk_file *base, const bitcask_bytes *parts,
+                                       size_t count, size_t headroom) {
+  struct posix_file *file = (struct posix_file *)base;
+  if (count == 1 && append_shortly(file, parts[0], headroom)) return BITCASK_OK;
+  return append_parts(file, parts, count, headroom);
 }
 
 /* ---- The other operations ---- */

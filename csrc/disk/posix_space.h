@@ -63,6 +63,14 @@ void posix_space_map(struct posix_space *space, size_t size);
  * there is none. `writable` is NULL afterwards where space cannot be promised. */
 int posix_space_reserve(struct posix_space *space, uint64_t needed);
 
+/* Is all of that done already for an append that ends there, and leaves `headroom` behind it? */
+static inline bool posix_space_is_ready(const struct posix_space *space, uint64_t end,
+                                        size_t headroom) {
+  return space->writable != NULL &&
+         end <= atomic_load_explicit(&space->ready, memory_order_acquire) &&
+         end + headroom <= atomic_load_explicit(&space->allocated, memory_order_acquire);
+}
+
 /* The bytes [start, end) will be written through the mapping: take its write faults, and some
  * of those behind it. */
 void posix_space_expect(struct posix_space *space, uint64_t start, uint64_t end);

@@ -341,17 +341,22 @@ static inline enum bitcask_status look(struct segment_scan *scan, uint64_t offse
   return BITCASK_OK;
 }
 
-/* Is there a record with an intact header at `offset`? It is in scan->record then. */
+/* Is there a record with an intact header at `offset`? It is in scan->record then, and its size in
+ * scan->size. */
 static enum bitcask_status record_at(struct segment_scan *scan, uint64_t offset, bool *found) {
+  enum { SOON = 2 << 10 }; /* the processor itself looks no further ahead than to a page's end */
   *found = false;
   uint64_t left = scan->end - offset;
   if (left < RECORD_FIXED_SIZE) return BITCASK_OK;
   const uint8_t *bytes = NULL;
-  uint64_t size = 0;
+  struct record_claim claim;
   TRY(look(scan, offset, RECORD_FIXED_SIZE, &bytes));
-  if (!record_peek(bytes, RECORD_FIXED_SIZE, &size) || size > left) return BITCASK_OK;
-  TRY(look(scan, offset, (size_t)size, &bytes));
-  if (!record_parse(bytes, (size_t)size, &scan->record)) return BITCASK_OK;
+  __builtin_prefetch(bytes + SOON);
+  if (!record_read_claim(bytes, &claim) || claim.size > left) return BITCASK_OK;
+  if (offset + claim.size > scan->mapped)
+    TRY(look_elsewhere(scan, offset, (size_t)claim.size, &bytes));
+  record_read(bytes, &claim, &scan->record);
+  scan->size = claim.size;
   *found = record_header_is_intact(&scan->record, bytes, scan->segment->salt, offset);
   return BITCASK_OK;
 }
@@ -398,7 +403,6 @@ enum bitcask_status segment_scan_next(struct segment_scan *scan, enum segment_sc
   bool found = false;
   TRY(record_at(scan, scan->offset, &found));
   if (found) {
-    scan->size = record_size_of(&scan->record);
     bool is_whole = !scan->check_values || record_value_is_intact(&scan->record);
     *kind = is_whole ? SEGMENT_SCAN_RECORD : SEGMENT_SCAN_DAMAGED_VALUE;
   } else {
