@@ -108,9 +108,9 @@ INLINE bool aim(const struct segment *segment, const struct keydir_entry *entry,
                 bitcask_bytes key, struct target *out) {
   const struct disk_file *file = segment->file;
   uint64_t offset = place_offset(entry->at), size = keydir_entry_size(entry);
+  if (file->map == NULL || offset + size > disk_file_size(file)) return false;
   *out = (struct target){file->map + offset, size, RECORD_FIXED_SIZE + key.size};
-  return file->map != NULL && offset + size <= disk_file_size(file) && out->value_at <= size &&
-         size < LARGE_SIZE;
+  return out->value_at <= size && size < LARGE_SIZE;
 }
 
 INLINE bool is_intact(const struct segment *segment, const struct keydir_entry *entry,
@@ -136,7 +136,8 @@ INLINE bool append_shortly(struct engine *engine, const struct keydir_entry *ent
   if (!record_is_plain(bytes, key.size, target.size, &value_size)) return false;
   if (!bytes_equal(bytes_of(bytes + RECORD_FIXED_SIZE, key.size), key)) return false;
   if (engine->options.verify && !is_intact(segment, entry, &target, value_size)) return false;
-  if (into->capacity - into->size < target.size - target.value_at) return false;
+  /* More than that: a buffer that has nothing yet is no memory to copy nothing to, either. */
+  if (into->capacity - into->size <= target.size - target.value_at) return false;
   /* With the padding. */
   bytes_copy((char *)into->data + into->size, bytes + target.value_at,
              target.size - target.value_at);

@@ -93,7 +93,7 @@ enum bitcask_status keydir_table_own(struct keydir_table *table, unsigned more, 
 void keydir_table_clear(struct keydir_table *table);
 
 /* The first slot, of those before `end`, whose entry is not before `hash`: where it is, or would
- * be inserted. */
+ * be inserted. The table has slots. */
 static inline const struct keydir_entry *keydir_table_slot(const struct keydir_table *table,
                                                            const struct keydir_entry *end,
                                                            uint32_t hash) {
@@ -102,8 +102,9 @@ static inline const struct keydir_entry *keydir_table_slot(const struct keydir_t
   return slot;
 }
 
-/* The number of that slot, of all there are. */
+/* The number of that slot; 0 where there are none. */
 static inline uint32_t keydir_table_seek(const struct keydir_table *table, uint32_t hash) {
+  if (table->slots == NULL) return 0;
   const struct keydir_entry *end = table->slots + keydir_table_end(table);
   return (uint32_t)(keydir_table_slot(table, end, hash) - table->slots);
 }
@@ -117,7 +118,8 @@ static inline bool keydir_table_is_of(const struct keydir_entry *slot,
 /* Does the entry of `hash`, or the next one of it, stand at slot i? */
 static inline bool keydir_table_is_at(const struct keydir_table *table, uint32_t i,
                                       uint32_t hash) {
-  return keydir_table_is_of(table->slots + i, table->slots + keydir_table_end(table), hash);
+  uint32_t end = keydir_table_end(table);
+  return i < end && keydir_table_is_of(&table->slots[i], &table->slots[end], hash);
 }
 
 /* The entry that stands for (hash, at), or NULL. */
