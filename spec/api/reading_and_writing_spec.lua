@@ -128,6 +128,46 @@ describe("reading and writing", function()
     contents.check(db, contents.of(db))
   end)
 
+  -- Each way that a record is read: plain, one that expires, part of a batch, and unchecked.
+  for name, put in pairs {
+    plain = function(store, key, value) return store:put(key, value) end,
+    expiring = function(store, key, value) return store:put(key, value, { ttl = 1000 }) end,
+    batched = function(store, key, value)
+      return store:batch():put(key, value):put("beside", "it"):commit()
+    end,
+  } do
+    it("every small value under every small key comes back whole: " .. name, function()
+      for _, verify in ipairs { true, false } do
+        local store <close> = assert(bitcask.open(scratch.path(), { verify = verify }))
+        for key_size = 0, 40 do
+          local keys, expected = {}, {}
+          for value_size = key_size % 3, 300, 3 do
+            local key = ("%03d"):format(value_size):rep(14):sub(1, key_size)
+            local value = ("%d:"):format(key_size * 1000 + value_size):rep(75):sub(1, value_size)
+            assert(put(store, key, value))
+            assert.equals(value, (store:get(key)))
+            keys[#keys + 1], expected[key] = key, value
+          end
+          assert.same(expected, store:get_many(keys))
+        end
+      end
+    end)
+  end
+
+  it("keys that differ in one byte are different, whatever their hash", function()
+    for size = 1, 40 do
+      local store <close> = assert(bitcask.open(scratch.path(), { hash = function() return 7 end }))
+      local key = ("k"):rep(size)
+      assert(store:put(key, "value"))
+      for at = 1, size do
+        assert.is_nil((store:get(key:sub(1, at - 1) .. "K" .. key:sub(at + 1))))
+      end
+      assert.is_nil((store:get(key .. "k")))
+      assert.is_nil((store:get(key:sub(2))))
+      assert.equals("value", (store:get(key)))
+    end
+  end)
+
   it("keys of every size come back", function()
     for _, size in ipairs { 0, 1, 255, 256, 65534, 65535 } do
       assert(db:put(("k"):rep(size), tostring(size)))
