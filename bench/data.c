@@ -16,12 +16,13 @@ void data_init(struct data *data, uint64_t key_count, size_t key_size, size_t va
   }
 }
 
+/* Each word is stored by itself: one store of two that were just written waits until everything
+ * before it is written, the value of the last call included, and so would the next call. */
 driver_bytes key_make(const struct data *data, uint64_t id, char *into) {
-  uint64_t words[2];
-  words[0] = mix64(id + KEY_SEED);
-  words[1] = mix64(words[0] ^ id);
-  memcpy(into, words, 16);
-  for (size_t i = 16; i < data->key_size; i += 8) memcpy(into + i, &words[i / 8 % 2], 8);
+  uint64_t first = mix64(id + KEY_SEED), second = mix64(first ^ id);
+  memcpy(into, &first, 8);
+  memcpy(into + 8, &second, 8);
+  for (size_t i = 16; i < data->key_size; i += 8) memcpy(into + i, i & 8 ? &second : &first, 8);
   return (driver_bytes){into, data->key_size};
 }
 
@@ -56,10 +57,15 @@ void value_maker_release(struct value_maker *maker) {
 
 static uint64_t stamp_of(uint64_t id) { return mix64(id ^ UINT64_C(0x76616c7565)); }
 
+/* Binds a generation to a key: no value passes that is put together from two. */
+static uint64_t seal_of(uint64_t stamp, uint64_t generation) {
+  return stamp ^ (generation * UINT64_C(0x9E3779B97F4A7C15));
+}
+
 driver_bytes value_make(struct value_maker *maker, uint64_t id, uint64_t generation) {
   size_t size = maker->data->value_size;
   uint64_t stamp = stamp_of(id);
-  uint64_t seal = stamp ^ mix64(generation);
+  uint64_t seal = seal_of(stamp, generation);
   memcpy(maker->bytes, &stamp, 8);
   memcpy(maker->bytes + 8, &generation, 8);
   memcpy(maker->bytes + size - 8, &seal, 8);
@@ -83,7 +89,7 @@ uint64_t value_check(const struct data *data, uint64_t id, driver_bytes value) {
   memcpy(&stamp, value.data, 8);
   memcpy(&generation, value.data + 8, 8);
   memcpy(&seal, value.data + size - 8, 8);
-  if (stamp != stamp_of(id) || seal != (stamp ^ mix64(generation)) ||
+  if (stamp != stamp_of(id) || seal != seal_of(stamp, generation) ||
       !filler_is_whole(data, value.data))
     driver_die("key %llu: a wrong value", (unsigned long long)id);
   return generation;
