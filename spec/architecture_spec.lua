@@ -188,7 +188,7 @@ rules["leaves allocating to base/memory.c"] = {
 }
 
 local memory_headers = { ["sys/mman.h"] = true, ["sys/auxv.h"] = true }
-local thread_headers = set "sys/resource.h" -- priorities
+local thread_headers = set "sys/resource.h sys/syscall.h unistd.h" -- priorities, a barrier
 local disk_headers = set [[fcntl.h unistd.h dirent.h poll.h aio.h libgen.h ftw.h glob.h]]
 
 local file_calls = set "fopen freopen fdopen tmpfile rename remove popen system"

@@ -5,6 +5,11 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#if defined(__linux__)
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #include <sys/resource.h>
 #include <time.h>
 
@@ -41,6 +46,30 @@ void condition_destroy(struct condition *condition) { pthread_cond_destroy(&cond
 void condition_wait(struct condition *condition, struct mutex *mutex) {
   pthread_cond_wait(&condition->os, &mutex->os);
 }
+
+/* ---- Barriers ---- */
+
+#if defined(__linux__)
+static long membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0); }
+
+/* Registering holds for this process: a forked child asks again when it opens a store. */
+bool thread_fence_all_is_here(void) {
+  int before = errno;
+  bool is_here = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+  errno = before;
+  return is_here;
+}
+
+/* Of a process that has registered it cannot fail; the other one takes longer. */
+void thread_fence_all(void) {
+  int before = errno;
+  if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0) membarrier(MEMBARRIER_CMD_GLOBAL);
+  errno = before;
+}
+#else
+bool thread_fence_all_is_here(void) { return false; }
+void thread_fence_all(void) {}
+#endif
 
 double thread_seconds(void) {
   struct timespec now;

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/status.h"
 
@@ -68,6 +69,24 @@ void thread_be_patient(void);
 
 /* How many threads of this one's kind can run at once; at least 1. */
 unsigned thread_processors(void);
+
+/* What tells this thread from all that live; one that has ended may leave it to another. */
+static inline uintptr_t thread_identity(void) {
+#if defined(__x86_64__) && defined(__linux__)
+  uintptr_t self;
+  __asm__("mov %%fs:0, %0" : "=r"(self)); /* the thread control block, which begins with its address */
+  return self;
+#else
+  return (uintptr_t)pthread_self();
+#endif
+}
+
+/* Can thread_fence_all be called from now on? */
+bool thread_fence_all_is_here(void);
+
+/* Have every thread of this process pass a full memory barrier, before this returns, at some place
+ * in what it does. */
+void thread_fence_all(void);
 
 /* Let the processor wait for some dozens of nanoseconds, between two looks at what another one is
  * about to change. */

@@ -7,6 +7,7 @@
  *   format    filename record header hint                functions
  *   edit      edit                                       functions
  *   disk      disk ── open ──> directory ── create, open ──> file
+ *   guard     guard                                      functions
  *   segment   segment, and its hint file                 objects, closed when collected
  *   keydir    keydir_table, keydir                       objects
  *   manifest  manifest                                   objects
@@ -26,6 +27,7 @@ int luaopen_bitcask_internals(lua_State *L) {
   room_open_format(L);
   room_open_edit(L);
   room_open_disk(L);
+  room_open_guard(L);
   room_open_segment(L);
   room_open_keydir(L);
   room_open_manifest(L);

@@ -61,6 +61,7 @@ enum bitcask_status engine_new(const struct bitcask_options *options, struct dis
   engine->process = thread_process_generation();
   atomic_store(&engine->references, 1);
   init_locks(engine);
+  guard_init(&engine->guard);
   uint64_t seed = 0;
   enum bitcask_status status = disk->ops->random(disk, &seed, sizeof seed);
   if (status == BITCASK_OK)

@@ -12,7 +12,7 @@ local scratch = require "spec.support.scratch"
 local trace = {}
 
 local calls = "openat,mkdir,mkdirat,write,pwrite64,pwritev,fdatasync,fsync,msync,mmap,renameat," ..
-  "renameat2,unlinkat,ftruncate,fallocate,linkat,symlinkat,fchmodat,fchmod,utimensat,flock,close"
+  "renameat2,unlinkat,ftruncate,fallocate,linkat,symlinkat,fchmodat,fchmod,utimensat,flock,close,membarrier"
 
 local function relative(path, directory)
   path = path:gsub(" %(deleted%)$", "")
@@ -151,7 +151,7 @@ function trace.is_change(call)
     return call.text:find("O_CREAT", 1, true) ~= nil or call.text:find("O_WRONLY", 1, true) ~= nil
       or call.text:find("O_RDWR", 1, true) ~= nil or call.text:find("O_TRUNC", 1, true) ~= nil
   end
-  return call.name ~= "close" and call.name ~= "mark"
+  return call.name ~= "close" and call.name ~= "mark" and call.name ~= "membarrier"
 end
 
 return trace

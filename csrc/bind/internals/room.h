@@ -23,6 +23,7 @@ void room_open_format(lua_State *L);
 void room_open_edit(lua_State *L);
 void room_open_disk(lua_State *L);
 void room_open_segment(lua_State *L);
+void room_open_guard(lua_State *L);
 void room_open_keydir(lua_State *L);
 void room_open_manifest(lua_State *L);
 void room_open_engine(lua_State *L);
