@@ -1,9 +1,10 @@
 /*
- * XXH3 from the xxhash library, compiled in.
+ * XXH3 from the xxhash library, compiled in; by wider instructions where the processor has them.
  */
 #ifndef BITCASK_BASE_CHECKSUM_H
 #define BITCASK_BASE_CHECKSUM_H
 
+#include "base/checksum_short.h"
 #include "base/status.h"
 
 #define XXH_INLINE_ALL
@@ -18,6 +19,17 @@ static inline uint64_t checksum64(const void *data, size_t size, uint64_t seed) 
   /* Without a seed the secret is a constant, which the compiler can work with. */
   if (__builtin_constant_p(seed) && seed == 0) return XXH3_64bits(data, size);
   return XXH3_64bits_withSeed(data, size, seed);
+}
+
+/* The low halves of two: of `first` with the seed, and above it of `second` without one. */
+static inline uint64_t checksum32_two(const void *first, size_t first_size, uint64_t seed,
+                                      const void *second, size_t second_size) {
+#if defined(__x86_64__)
+  if (checksum_short_is_here && checksum_is_short(first_size) && checksum_is_short(second_size))
+    return checksum32_short_two(first, first_size, seed, second, second_size);
+#endif
+  return (uint32_t)checksum64(first, first_size, seed) |
+         (uint64_t)(uint32_t)checksum64(second, second_size, 0) << 32;
 }
 
 /* The same of bytes that come piece by piece. */

@@ -93,7 +93,8 @@ static enum bitcask_status read_stat(struct engine *engine, const struct located
  * once. Whatever is unusual goes the long way, which also tells what is wrong. */
 
 /* What waits for the record itself is to be little, since a processor has room for some hundred
- * such steps: so sizes are taken from the entry and the key where they can be. */
+ * such steps: so sizes are taken from the entry and the key where they can be, and of the value
+ * it is only asked whether it has the size that the last one had. */
 
 /* A record that is looked for: where it stands in a mapping, how long it is with its padding, and
  * how much of that comes before its value. */
@@ -116,24 +117,39 @@ INLINE bool aim(const struct segment *segment, const struct keydir_entry *entry,
 INLINE bool is_intact(const struct segment *segment, const struct keydir_entry *entry,
                       const struct target *target, uint32_t value_size) {
   const uint8_t *bytes = target->bytes;
-  return record_header_check(bytes, target->value_at, segment->salt, place_offset(entry->at)) ==
-             get_u32(bytes) &&
-         record_value_check(bytes_of(bytes + target->value_at, value_size)) == get_u32(bytes + 4) &&
+  return record_passes_checks(bytes, target->value_at, segment->salt, place_offset(entry->at),
+                              value_size) &&
          get_u64(bytes + 8) != 0; /* the version: as everywhere */
 }
 
-/* Append the value of the record that the entry leads to. False: it is to be read the long way,
- * and nothing was appended. */
+/* Never inlined: else the size that the record tells would be waited for in any case. */
+static __attribute__((noinline)) bool is_plain_of_other_size(const struct target *target,
+                                                             size_t key_size,
+                                                             uint32_t *value_size) {
+  return record_is_plain(target->bytes, key_size, target->size, value_size);
+}
+
+/* Is it a plain record? *value_size is what its value probably has, and then has. */
+INLINE bool is_plain(const struct target *target, size_t key_size, uint32_t *value_size) {
+  if (get_u64(target->bytes + 16) == record_plain_word(key_size, *value_size) &&
+      record_size(key_size, *value_size, 0) == target->size)
+    return true;
+  return is_plain_of_other_size(target, key_size, value_size);
+}
+
+/* Append the value of the record that the entry leads to, which probably has so many bytes. False:
+ * it is to be read the long way, and nothing was appended. */
 INLINE bool append_shortly(struct engine *engine, const struct keydir_entry *entry,
-                           bitcask_bytes key, struct bitcask_buffer *into, uint64_t *version) {
+                           bitcask_bytes key, uint32_t value_size, struct bitcask_buffer *into,
+                           uint64_t *version) {
   const struct segment *segment = engine_segment(engine, entry->at);
   struct target target;
-  uint32_t value_size = 0;
   if (!aim(segment, entry, key, &target)) return false;
   const uint8_t *bytes = target.bytes;
   __builtin_prefetch(bytes + 64); /* the first lines are on their way together */
   __builtin_prefetch(bytes + 128);
-  if (!record_is_plain(bytes, key.size, target.size, &value_size)) return false;
+  __builtin_prefetch(bytes + target.size - 1);
+  if (!is_plain(&target, key.size, &value_size)) return false;
   if (!bytes_equal(bytes_of(bytes + RECORD_FIXED_SIZE, key.size), key)) return false;
   if (engine->options.verify && !is_intact(segment, entry, &target, value_size)) return false;
   /* More than that: a buffer that has nothing yet is no memory to copy nothing to, either. */
@@ -146,9 +162,9 @@ INLINE bool append_shortly(struct engine *engine, const struct keydir_entry *ent
   return true;
 }
 
-/* Append the value of the key, or tell that there is none. False: that takes the long way, and
- * nothing was done. */
-INLINE bool get_shortly(struct engine *engine, bitcask_bytes key, uint64_t hash,
+/* Append the value of the key, which probably has the size `likely`, or tell that there is none.
+ * False: that takes the long way, and nothing was done. */
+INLINE bool get_shortly(struct engine *engine, bitcask_bytes key, uint64_t hash, size_t likely,
                         struct bitcask_buffer *into, uint64_t *version,
                         enum bitcask_status *status) {
   keydir_prefetch(engine->keydir, hash); /* before a locked instruction holds it up */
@@ -156,7 +172,7 @@ INLINE bool get_shortly(struct engine *engine, bitcask_bytes key, uint64_t hash,
   struct keydir_entry found = keydir_find_only(engine->keydir, hash);
   *status = found.at == 0 ? BITCASK_ABSENT : BITCASK_OK;
   if (found.at != 0 && (found.at == KEYDIR_UNSURE ||
-                        !append_shortly(engine, &found, key, into, version))) {
+                        !append_shortly(engine, &found, key, (uint32_t)likely, into, version))) {
     guard_leave(token);
     return false;
   }
@@ -178,10 +194,11 @@ enum bitcask_status engine_get(struct engine *engine, bitcask_bytes key,
                                struct bitcask_buffer *into, uint64_t *version) {
   enum bitcask_status status = BITCASK_OK;
   uint64_t hash = 0;
+  size_t likely = into->size; /* what the caller read last is still in his buffer */
   into->size = 0;
   TRY(hash_of(&engine->hash, key, &hash));
   into->size = 0; /* again: a caller's hash function may have used the same buffer */
-  if (get_shortly(engine, key, hash, into, version, &status)) return status;
+  if (get_shortly(engine, key, hash, likely, into, version, &status)) return status;
   return get_the_long_way(engine, key, hash, into, version);
 }
 
@@ -245,9 +262,10 @@ static void read_ahead(struct engine *engine, place at) {
 }
 
 static enum bitcask_status read_one(struct engine *engine, bitcask_bytes key, uint64_t hash,
-                                    struct bitcask_buffer *arena, struct bitcask_found *out) {
+                                    size_t likely, struct bitcask_buffer *arena,
+                                    struct bitcask_found *out) {
   out->offset = arena->size;
-  if (!get_shortly(engine, key, hash, arena, &out->version, &out->status))
+  if (!get_shortly(engine, key, hash, likely, arena, &out->version, &out->status))
     out->status = get_the_long_way(engine, key, hash, arena, &out->version);
   out->size = arena->size - out->offset;
   bool is_over = out->status == BITCASK_NOMEMORY || out->status == BITCASK_INVALID;
@@ -258,13 +276,16 @@ static enum bitcask_status read_all(struct engine *engine, const bitcask_bytes *
                                     const struct wanted *wanted, size_t count,
                                     struct bitcask_buffer *arena, struct bitcask_found *out) {
   enum bitcask_status status = BITCASK_OK;
+  size_t likely = 0; /* the size of a value is that of the last one */
   for (size_t i = 0; status == BITCASK_OK && i < count; i++) {
+    struct bitcask_found *found = &out[wanted[i].index];
     if (count - i > AHEAD) {
       guard_token token = guard_enter(&engine->guard);
       read_ahead(engine, wanted[i + AHEAD].at);
       guard_leave(token);
     }
-    status = read_one(engine, keys[wanted[i].index], wanted[i].hash, arena, &out[wanted[i].index]);
+    status = read_one(engine, keys[wanted[i].index], wanted[i].hash, likely, arena, found);
+    likely = found->size;
   }
   return status;
 }

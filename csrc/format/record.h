@@ -80,13 +80,19 @@ size_t record_encode_header(struct record *record, uint64_t salt, uint64_t offse
  * above. */
 size_t record_encode(struct record *record, uint64_t salt, uint64_t offset, uint8_t *out);
 
-/* Does the fixed header claim a put that does not expire, is no part of a batch, and takes `size`
- * bytes with a key of `key_size`? It may be asked of the first of at least 24 bytes. */
+/* The eight bytes of sizes, flags and mark of a plain record: a put that does not expire and is no
+ * part of a batch. */
+static inline uint64_t record_plain_word(size_t key_size, uint64_t value_size) {
+  return value_size | (uint64_t)key_size << 32 | (uint64_t)RECORD_MARK << 56;
+}
+
+/* Does the fixed header claim a plain record that takes `size` bytes with a key of `key_size`? It
+ * may be asked of the first of at least 24 bytes. */
 static inline bool record_is_plain(const uint8_t *bytes, size_t key_size, size_t size,
                                    uint32_t *value_size) {
   uint64_t word = get_u64(bytes + 16);
   *value_size = (uint32_t)word;
-  return word >> 32 == (key_size | (uint64_t)RECORD_MARK << 24) &&
+  return word == record_plain_word(key_size, *value_size) &&
          record_size(key_size, *value_size, 0) == size;
 }
 
@@ -156,6 +162,14 @@ static inline bool record_parse_whole(const uint8_t *bytes, size_t size, struct 
 static inline uint32_t record_header_check(const uint8_t *bytes, size_t size, uint64_t salt,
                                            uint64_t offset) {
   return (uint32_t)checksum64(bytes + 4, size - 4, salt + offset);
+}
+
+/* Do both pass: the check of the `size` bytes of header and key that stand at `bytes`, and that of
+ * the value behind them? In the order in which they stand in the header. */
+static inline bool record_passes_checks(const uint8_t *bytes, size_t size, uint64_t salt,
+                                        uint64_t offset, uint32_t value_size) {
+  return checksum32_two(bytes + 4, size - 4, salt + offset, bytes + size, value_size) ==
+         get_u64(bytes);
 }
 
 /* Does the header, key included, pass its check? `bytes` is where it was parsed. */

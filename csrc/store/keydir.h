@@ -101,7 +101,7 @@ enum bitcask_status keydir_copy_table(struct keydir *keydir, unsigned shard,
 /* Take the table of a shard, which is empty then, slots and all. Nothing may be asleep. */
 void keydir_take_table(struct keydir *keydir, unsigned shard, struct keydir_table *out);
 
-/* Start loading the cache line where the entry of `hash` has its home. Takes no lock: a shard
+/* Start loading the cache lines where the entry of `hash` has its home. Takes no lock: a shard
  * that is just growing makes it useless, and no more. */
 void keydir_prefetch(const struct keydir *keydir, uint64_t hash);
 

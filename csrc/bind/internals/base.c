@@ -217,7 +217,32 @@ static int checksum_ways(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg checksum_functions[] = {{"ways", checksum_ways}, {NULL, NULL}};
+static void push_two_sums(lua_State *L, uint64_t both, const char *name) {
+  lua_pushinteger(L, (lua_Integer)both);
+  lua_setfield(L, -2, name);
+}
+
+/* (first, seed, second) -> what each way makes of the low halves of both, by its name; only of those
+ * that this processor has. */
+static int checksum_two(lua_State *L) {
+  bitcask_bytes first = lua_result_check_bytes(L, 1), second = lua_result_check_bytes(L, 3);
+  uint64_t seed = room_u64(L, 2);
+  uint64_t one = XXH3_64bits_withSeed(first.data, first.size, seed);
+  uint64_t other = XXH3_64bits(second.data, second.size);
+  lua_newtable(L);
+  push_two_sums(L, (uint32_t)one | other << 32, "plain");
+  push_two_sums(L, checksum32_two(first.data, first.size, seed, second.data, second.size),
+                "chosen");
+#if defined(__x86_64__)
+  if (checksum_short_is_here && checksum_is_short(first.size) && checksum_is_short(second.size))
+    push_two_sums(L, checksum32_short_two(first.data, first.size, seed, second.data, second.size),
+                  "short");
+#endif
+  return 1;
+}
+
+static const luaL_Reg checksum_functions[] = {
+    {"ways", checksum_ways}, {"two", checksum_two}, {NULL, NULL}};
 
 void room_open_base(lua_State *L) {
   room_set_functions(L, "memory", memory_functions);

@@ -28,3 +28,33 @@ describe("a checksum", function()
     end)
   end
 end)
+
+describe("two checksums at once", function()
+  it("are those of each, by whatever instructions: of every size up to 130 bytes", function()
+    random.begin(130)
+    for size = 0, 130 do
+      for _, first in ipairs { size, 40 } do
+        for _, seed in ipairs { 0, math.random(0) } do
+          local sums = internals.checksum.two(bytes_of(first), seed, bytes_of(size))
+          assert.is_truthy(sums.chosen)
+          for way, sum in pairs(sums) do
+            assert.equals(sums.plain, sum, ("%s, %d and %d bytes"):format(way, first, size))
+          end
+        end
+      end
+    end
+  end)
+
+  it("are those of each for words of ones and of zeros, whose products carry farthest", function()
+    for _, word in ipairs { -1, 0, 1, math.mininteger, math.maxinteger, 0xFFFFFFFF, ~0xFFFFFFFF,
+        (1 << 52) - 1, ~((1 << 52) - 1) } do
+      for size = 16, 128, 8 do
+        local bytes = string.pack("<i8", word):rep(size // 8)
+        for _, seed in ipairs { 0, -1, word, 0xbe4ba423396cfeb8 } do
+          local sums = internals.checksum.two(bytes, seed, bytes)
+          for way, sum in pairs(sums) do assert.equals(sums.plain, sum, way .. " " .. size) end
+        end
+      end
+    end
+  end)
+end)
