@@ -57,6 +57,9 @@ struct disk_file_ops {
   /* These bytes will be read soon: begin to load them. What nobody announces is loaded from a
    * mapping where it is touched, and nothing beyond it. It only saves time. */
   void (*will_read)(struct disk_file *file, uint64_t offset, uint64_t size);
+  /* These bytes are read next: where they are in no cache they are loaded together, and maybe waited
+   * for. It only saves time, and takes next to none where it cannot save any. */
+  void (*load)(struct disk_file *file, uint64_t offset, uint64_t size);
   /* These bytes were appended just now, and will be read here and there: take ahead what the
    * first who reads them from the mapping would wait for. It only saves time. */
   void (*have_at_hand)(struct disk_file *file, uint64_t offset, uint64_t size);

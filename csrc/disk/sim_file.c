@@ -182,6 +182,7 @@ static const struct disk_file_ops file_ops = {
     .freeze = file_freeze,
     .forget = file_forget,
     .will_read = file_will_read,
+    .load = file_will_read,
     .have_at_hand = file_have_at_hand,
     .close = file_close,
 };

@@ -11,8 +11,7 @@ static enum bitcask_status copy_value(struct engine *engine, const struct locate
                                       struct bitcask_buffer *into) {
   struct disk_file *file = located->segment->file;
   if (located->record.value.size >= LARGE_SIZE)
-    file->ops->will_read(file, place_offset(located->entry.at),
-                         keydir_entry_size(&located->entry));
+    file->ops->load(file, place_offset(located->entry.at), keydir_entry_size(&located->entry));
   TRY(engine_check_value(engine, located->segment, place_offset(located->entry.at),
                          &located->record));
   /* Room for the padding, which the short way copies, too. */

@@ -76,6 +76,13 @@ static int file_will_read(lua_State *L) {
   return 0;
 }
 
+/* (offset, size) */
+static int file_load(lua_State *L) {
+  struct disk_file *file = check_file(L);
+  file->ops->load(file, room_u64(L, 2), room_u64(L, 3));
+  return 0;
+}
+
 static int file_size(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)disk_file_size(check_file(L)));
   return 1;
@@ -95,6 +102,7 @@ static const luaL_Reg file_methods[] = {
     {"append", file_append}, {"read_at", file_read_at}, {"view", file_view},
     {"sync", file_sync},     {"finish", file_finish},   {"freeze", file_freeze},
     {"size", file_size},     {"is_mapped", file_is_mapped}, {"will_read", file_will_read},
+    {"load", file_load},
     {"make_ready", file_make_ready}, {NULL, NULL}};
 
 /* ---- Disk: directories ----------------------------------------------------------- */

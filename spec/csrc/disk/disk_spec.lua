@@ -56,14 +56,17 @@ describe("a view of a file", function()
       for _, offset in ipairs { 0, 1, 4095, 4096, 19999, 20000, 20001, 24576, 1 << 40 } do
         for _, size in ipairs { 0, 1, 4096, 20000, 1 << 40, (1 << 63) - 1 } do
           file:will_read(offset, size)
+          file:load(offset, size)
         end
       end
       assert.equal(bytes, file:view(0, #bytes))
     end
     local fresh <close> = assert(directory:create("fresh", 1 << 20))
     fresh:will_read(0, 1 << 20)
+    fresh:load(0, 1 << 20)
     assert(fresh:append(0, "begun"))
     fresh:will_read(0, 1 << 20)
+    fresh:load(0, 5)
     assert.equal("begun", fresh:view(0, 5))
   end)
 
