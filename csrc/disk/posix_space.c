@@ -18,7 +18,7 @@ enum {
   POPULATE_LITTLE = 16 << 10,  /* the same, by an append that came too early for its helper */
   SELDOM_SIZE = 256 << 10,     /* more than this between two flushes: they come seldom */
   ALLOCATE_SIZE_MIN = 64 << 10, /* space is allocated ahead in steps from here */
-  ALLOCATE_SIZE_MAX = 8 << 20,  /* doubling up to here */
+  ALLOCATE_SIZE_MAX = 2 << 20,  /* doubling up to here */
   ADVICE_SIZE = 4 << 20,
   PIECE_SIZE = 4 << 20 /* of what is flushed, on its way to the device at a time */
 };
