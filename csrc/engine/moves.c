@@ -57,10 +57,12 @@ static enum bitcask_status walk_keydir(struct walk *walk, struct keydir *keydir,
   return status;
 }
 
-/* Ranges one behind the other, as long as was counted, and empty yet. */
+/* Ranges one behind the other, as long as they are to be, and empty yet. */
 static enum bitcask_status lay_out(struct walk *walk, size_t count) {
   struct moves *moves = walk->moves;
   size_t sum = 0;
+  memory_free(moves->items);
+  walk->is_overfull = false;
   for (size_t i = 0; i < count; i++) {
     size_t found = moves->ranges[i].end;
     moves->ranges[i] = (struct moves_range){sum, sum};
@@ -93,36 +95,41 @@ static enum bitcask_status sort(struct moves *moves, size_t count) {
   return BITCASK_OK;
 }
 
-/* Between the walks entries of these segments can only become fewer. Should there be more all
- * the same, one that is missing would be a live record that is dropped: begin again. */
-static enum bitcask_status collect(struct walk *walk, struct keydir *keydir, size_t count) {
+static void expect(struct moves *moves, const struct moves_source *sources, size_t count) {
+  for (size_t i = 0; i < count; i++) moves->ranges[i] = (struct moves_range){0, sources[i].expected};
+}
+
+/* Entries of these segments can only become fewer. Should there be more than expected all the same,
+ * one that is missing would be a live record that is dropped: then they are counted before. */
+static enum bitcask_status collect(struct walk *walk, struct keydir *keydir,
+                                   const struct moves_source *sources, size_t count) {
   struct moves *moves = walk->moves;
-  do {
-    memory_free(moves->items);
-    moves->items = NULL;
+  expect(moves, sources, count);
+  TRY(lay_out(walk, count));
+  TRY(walk_keydir(walk, keydir, put_move));
+  while (walk->is_overfull) {
     memset(moves->ranges, 0, count * sizeof *moves->ranges);
     TRY(walk_keydir(walk, keydir, count_move));
     TRY(lay_out(walk, count));
-    walk->is_overfull = false;
     TRY(walk_keydir(walk, keydir, put_move));
-  } while (walk->is_overfull);
+  }
   return sort(moves, count);
 }
 
 enum bitcask_status moves_collect(struct moves *moves, struct keydir *keydir,
-                                  const uint32_t *slots, size_t count) {
+                                  const struct moves_source *sources, size_t count) {
   struct walk walk = {.moves = moves};
   moves_release(moves);
   for (size_t i = 0; i < count; i++)
-    if (slots[i] >= walk.slots) walk.slots = slots[i] + 1;
+    if (sources[i].slot >= walk.slots) walk.slots = sources[i].slot + 1;
   uint32_t *numbers = memory_zeroed(walk.slots + 1, sizeof *numbers);
   walk.ends = memory_zeroed(count + 1, sizeof *walk.ends);
   moves->ranges = memory_zeroed(count + 1, sizeof *moves->ranges);
   enum bitcask_status status = BITCASK_NOMEMORY;
   if (numbers != NULL && walk.ends != NULL && moves->ranges != NULL) {
-    for (size_t i = 0; i < count; i++) numbers[slots[i]] = (uint32_t)i + 1;
+    for (size_t i = 0; i < count; i++) numbers[sources[i].slot] = (uint32_t)i + 1;
     walk.numbers = numbers;
-    status = collect(&walk, keydir, count);
+    status = collect(&walk, keydir, sources, count);
   }
   memory_free(numbers);
   memory_free(walk.ends);

@@ -4,10 +4,10 @@
  *   items   [ moves of the first segment . . ][ of the second . . . . ][ of the third ]
  *             rising by offset
  *
- * What is live is what the keydir leads to, so the keydir is walked, twice: to count, and then
- * to put each move where it belongs. Keys are neither hashed nor compared. A record that is
- * superseded while the merge runs is copied in vain, and found out when its entry is to be
- * moved.
+ * What is live is what the keydir leads to, so the keydir is walked, and each move put where it
+ * belongs: how many a segment has is counted all the time. Keys are neither hashed nor compared.
+ * A record that is superseded while the merge runs is copied in vain, and found out when its entry
+ * is to be moved.
  *
  * Threads: collecting is safe beside readers and writers; the rest belongs to one thread.
  */
@@ -35,10 +35,15 @@ struct moves {
   struct moves_range *ranges; /* of each segment */
 };
 
-/* The entries that lead to the segments in these slots, none of which may get new ones any
- * more, as sealed ones do not. What was collected before is gone. */
+/* A segment whose moves are wanted. It may not get new entries any more, as sealed ones do not. */
+struct moves_source {
+  uint32_t slot;
+  size_t expected; /* so many entries lead to it, or fewer; where more do, it takes longer */
+};
+
+/* The entries that lead to these segments. What was collected before is gone. */
 enum bitcask_status moves_collect(struct moves *moves, struct keydir *keydir,
-                                  const uint32_t *slots, size_t count);
+                                  const struct moves_source *sources, size_t count);
 void moves_release(struct moves *moves);
 
 static inline uint64_t move_offset(const struct move *move) { return place_offset(move->from); }

@@ -7,14 +7,19 @@
 
 /* ---- What is live ---- */
 
+/* Counted before it gets an entry, and after it has lost one: never too few. */
+static struct moves_source source_of(const struct segment *segment) {
+  return (struct moves_source){segment->slot, (size_t)atomic_load(&segment->live_records)};
+}
+
 static enum bitcask_status collect_moves(struct needed *needed, struct inputs *inputs) {
   struct keydir *keydir = inputs->engine->keydir;
   TRY(keydir_wake_all(keydir)); /* what sleeps is told by the inputs alone */
-  uint32_t *slots = memory_new(inputs->count * sizeof *slots);
-  if (slots == NULL) return BITCASK_NOMEMORY;
-  for (size_t i = 0; i < inputs->count; i++) slots[i] = inputs->items[i].segment->slot;
-  enum bitcask_status status = moves_collect(&needed->moves, keydir, slots, inputs->count);
-  memory_free(slots);
+  struct moves_source *sources = memory_new(inputs->count * sizeof *sources);
+  if (sources == NULL) return BITCASK_NOMEMORY;
+  for (size_t i = 0; i < inputs->count; i++) sources[i] = source_of(inputs->items[i].segment);
+  enum bitcask_status status = moves_collect(&needed->moves, keydir, sources, inputs->count);
+  memory_free(sources);
   for (size_t i = 0; status == BITCASK_OK && i < inputs->count; i++)
     inputs->items[i].moves = needed->moves.ranges[i];
   return status;

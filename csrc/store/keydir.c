@@ -469,17 +469,24 @@ static enum bitcask_status grow_piece(struct piece *piece) {
   return BITCASK_OK;
 }
 
-/* False: there is not even room for the first run. */
+/* Where the last run of one hash begins. */
+static size_t last_run(const struct keydir_entry *entries, size_t count) {
+  size_t first = count;
+  while (first > 0 && entries[first - 1].hash == entries[count - 1].hash) first--;
+  return first;
+}
+
+/* False: there is not even room for the first run. No branch depends on whether a slot is empty:
+ * nobody could guess it. */
 static bool take_piece(const struct keydir_table *table, struct piece *piece) {
   struct keydir_entry *taken = piece->entries->data;
-  size_t count = 0, whole = 0, room = piece->entries->capacity / sizeof *taken;
+  size_t count = 0, room = piece->entries->capacity / sizeof *taken;
   uint32_t at = keydir_table_seek(table, piece->next), end = keydir_table_end(table);
   for (; at < end && count < room; at++) {
-    if (table->slots[at].at == 0) continue;
-    if (count > 0 && table->slots[at].hash != taken[count - 1].hash) whole = count;
-    taken[count++] = table->slots[at];
+    taken[count] = table->slots[at];
+    count += table->slots[at].at != 0;
   }
-  if (at == end) whole = count;
+  size_t whole = at == end ? count : last_run(taken, count);
   piece->entries->size = whole * sizeof *taken;
   piece->is_last = at == end || (whole > 0 && taken[whole - 1].hash == UINT32_MAX);
   if (!piece->is_last && whole > 0) piece->next = taken[whole - 1].hash + 1;

@@ -1,7 +1,9 @@
-/* store/keydir_table and store/keydir: a table alone, and the keydir of many. */
+/* store/keydir_table and store/keydir: a table alone, and the keydir of many; and engine/moves, which
+ * reads one. */
 #include "base/memory.h"
 #include "bind/internals/room.h"
 #include "bind/lua_result.h"
+#include "engine/moves.h"
 #include "store/keydir.h"
 
 /* ---- Tables of the keydir --------------------------------------------------------- */
@@ -290,6 +292,34 @@ static int keydir_counts(lua_State *L) {
   return 3;
 }
 
+/* ---- Moves ------------------------------------------------------------------------ */
+
+static void push_moves(lua_State *L, const struct moves *moves, struct moves_range range) {
+  lua_newtable(L);
+  for (size_t i = range.first; i < range.end; i++) {
+    lua_pushinteger(L, (lua_Integer)move_offset(&moves->items[i]));
+    lua_rawseti(L, -2, (lua_Integer)(i - range.first) + 1);
+  }
+}
+
+/* (slot, expected, slot, expected, ...) -> for each of these segments a list of the offsets that entries
+ * lead to, in order */
+static int keydir_moves(lua_State *L) {
+  enum { SOURCES_MAX = 16 };
+  struct moves_source sources[SOURCES_MAX];
+  struct moves moves = {0};
+  size_t count = (size_t)(lua_gettop(L) - 1) / 2;
+  luaL_argcheck(L, count <= SOURCES_MAX, 2 * SOURCES_MAX + 2, "too many segments");
+  for (size_t i = 0; i < count; i++)
+    sources[i] = (struct moves_source){(uint32_t)room_u64(L, 2 * (int)i + 2),
+                                       (size_t)room_u64(L, 2 * (int)i + 3)};
+  enum bitcask_status status = moves_collect(&moves, check_keydir(L), sources, count);
+  for (size_t i = 0; status == BITCASK_OK && i < count; i++)
+    push_moves(L, &moves, moves.ranges[i]);
+  moves_release(&moves);
+  return status == BITCASK_OK ? (int)count : lua_result_failure(L, status);
+}
+
 static int keydir_close(lua_State *L) {
   keydir_free(room_take_object(L, KEYDIR_TYPE));
   return 0;
@@ -303,7 +333,8 @@ static const luaL_Reg keydir_methods[] = {
     {"replace", keydir_replace_}, {"remove", keydir_remove_},
     {"visit", keydir_visit},      {"copy", keydir_copy},
     {"prune", keydir_prune_},     {"drop_tombstones", keydir_drop_tombstones_},
-    {"counts", keydir_counts},    {NULL, NULL}};
+    {"counts", keydir_counts},    {"moves", keydir_moves},
+    {NULL, NULL}};
 
 static const luaL_Reg keydir_functions[] = {
     {"new", keydir_new_}, {"place", keydir_place}, {"unplace", keydir_unplace}, {NULL, NULL}};
