@@ -7,7 +7,7 @@
 #include "memory_limit.h"
 #include "worker.h"
 
-enum { OVERWRITES_A_KEY = 3, SYNC_PUTS_MAX = 1000 };
+enum { OVERWRITES_A_KEY = 3, SYNC_PUTS_MAX = 4000 };
 
 const struct workload_info workload_infos[WORKLOAD_COUNT] = {
 #define WORKLOAD_INFO(name, text) {#name, text},
@@ -181,6 +181,19 @@ static void overwrite_uncleaned(const struct run *run, void *store, const struct
   job_measure(run, job, METRIC_dirty, outcome);
 }
 
+/* What the store takes when nothing is written to it any more, in the background neither. */
+static double disk_at_rest(const struct run *run) {
+  enum { LOOK_US = 100000, LOOKS_ALIKE = 10, LOOKS_MAX = 100 };
+  double bytes = disk_bytes(run->directory);
+  for (int look = 0, alike = 0; alike < LOOKS_ALIKE && look < LOOKS_MAX; look++) {
+    usleep(LOOK_US);
+    double now = disk_bytes(run->directory);
+    alike = now == bytes ? alike + 1 : 0;
+    bytes = now;
+  }
+  return bytes;
+}
+
 static void merge(const struct run *run, void *store) {
   static struct outcome outcome;
   const struct driver *driver = run->driver;
@@ -193,7 +206,7 @@ static void merge(const struct run *run, void *store) {
   double begin = seconds_own();
   driver->merge(store);
   *metric_of(run, METRIC_merge) = (seconds_own() - begin) * 1e3;
-  *metric_of(run, METRIC_merged_disk) = disk_bytes(run->directory) / 1e6;
+  *metric_of(run, METRIC_merged_disk) = disk_at_rest(run) / 1e6;
   if (!can_put_off) return;
   driver->set_cleaning(store, true);
   verify(run, store, &job.plan, outcome.operations);
