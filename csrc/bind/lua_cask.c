@@ -8,9 +8,18 @@
 
 enum user_value { HASH_FUNCTION = 1, EVENT_FUNCTION, USER_VALUES = EVENT_FUNCTION };
 
-struct lua_cask *lua_cask_check(lua_State *L, int arg) {
-  struct lua_cask *cask = luaL_checkudata(L, arg, LUA_CASK_NAME);
+static struct lua_cask *check_open(lua_State *L, struct lua_cask *cask) {
   if (cask->db == NULL) luaL_error(L, "attempt to use a closed store");
+  return cask;
+}
+
+struct lua_cask *lua_cask_check(lua_State *L, int arg) {
+  return check_open(L, luaL_checkudata(L, arg, LUA_CASK_NAME));
+}
+
+struct lua_cask *lua_cask_meet_self(lua_State *L) {
+  struct lua_cask *cask = check_open(L, lua_handle_self(L, LUA_CASK_NAME));
+  lua_handle_know(L, cask);
   return cask;
 }
 
@@ -171,9 +180,11 @@ static int cask_open(lua_State *L) {
 
 /* ---- Closing ------------------------------------------------------------------------ */
 
-static enum bitcask_status close_engine(struct lua_cask *cask) {
+/* In a function of the type. Before the memory of the userdata can be another's this has been. */
+static enum bitcask_status close_engine(lua_State *L, struct lua_cask *cask) {
   struct bitcask *db = cask->db;
   if (db == NULL) return BITCASK_OK;
+  lua_handle_forget(L, cask);
   while (cask->children != NULL) lua_cask_close_child(cask->children);
   bitcask_buffer_release(&cask->scratch);
   cask->db = NULL;
@@ -186,7 +197,7 @@ static enum bitcask_status close_self(lua_State *L) {
   if (cask->calls > 0) luaL_error(L, "attempt to close a store in its own hash function");
   if (cask->is_held) luaL_error(L, "attempt to close a store in its own policy");
   lua_cask_results(L, cask, 0);
-  return close_engine(cask);
+  return close_engine(L, cask);
 }
 
 static int cask_close(lua_State *L) {
@@ -206,7 +217,7 @@ static int cask_close_scope(lua_State *L) {
 }
 
 static int cask_gc(lua_State *L) {
-  close_engine(lua_handle_self(L, LUA_CASK_NAME));
+  close_engine(L, lua_handle_self(L, LUA_CASK_NAME));
   return 0;
 }
 

@@ -52,11 +52,13 @@ struct lua_cask {
   bool is_held;    /* by the policy that is being asked about it: not to be closed */
 };
 
-/* Self of a function of the type, which must be open. */
+/* The same as lua_cask_self, for one that may be any value; it is known then. */
+struct lua_cask *lua_cask_meet_self(lua_State *L);
+
+/* Self of a function of the type, which must be open. A store that is known is. */
 static inline struct lua_cask *lua_cask_self(lua_State *L) {
-  struct lua_cask *cask = lua_handle_self(L, LUA_CASK_NAME);
-  if (cask->db == NULL) luaL_error(L, "attempt to use a closed store");
-  return cask;
+  struct lua_cask *known = lua_handle_known_self(L);
+  return known != NULL ? known : lua_cask_meet_self(L);
 }
 
 /* The open store at `arg` of any other function; raises for anything else. */

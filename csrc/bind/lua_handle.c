@@ -4,18 +4,43 @@
  * with weak values. */
 static const char remembered;
 
+/* Where the type stands in its metatable, which Lua programs do not see. */
+#define TYPE_AT 1
+
+/* Make the type of the metatable on top of the stack. There is one for each metatable, even if the
+ * module is loaded again: else what one knows another would not forget. */
+static void make_type(lua_State *L) {
+  if (lua_rawgeti(L, -1, TYPE_AT) != LUA_TNIL) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pop(L, 1);
+  struct lua_handle_type *type = lua_newuserdatauv(L, sizeof *type, 1);
+  *type = (struct lua_handle_type){.metatable = lua_topointer(L, -2)};
+  lua_pushvalue(L, -2);
+  lua_setiuservalue(L, -2, 1); /* so that the address is no other table's */
+  lua_rawseti(L, -2, TYPE_AT);
+}
+
+void lua_handle_push_type(lua_State *L, int metatable) { lua_rawgeti(L, metatable, TYPE_AT); }
+
 void lua_handle_new_type(lua_State *L, const char *name, const luaL_Reg *metamethods) {
   luaL_newmetatable(L, name);
-  lua_pushvalue(L, -1);
+  make_type(L);
+  lua_handle_push_type(L, -1);
   luaL_setfuncs(L, metamethods, 1);
   lua_pushstring(L, name);
   lua_setfield(L, -2, "__metatable");
 }
 
+void lua_handle_add_functions(lua_State *L, int metatable, const luaL_Reg *functions) {
+  lua_handle_push_type(L, metatable);
+  luaL_setfuncs(L, functions, 1);
+}
+
 void lua_handle_push_functions(lua_State *L, const luaL_Reg *functions) {
   lua_newtable(L);
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 1);
+  lua_handle_add_functions(L, -2, functions);
 }
 
 static void push_remembered(lua_State *L) {

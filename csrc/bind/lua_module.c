@@ -20,6 +20,7 @@
 #include "bind/lua_cask.h"
 #include "bind/lua_changes.h"
 #include "bind/lua_guard.h"
+#include "bind/lua_handle.h"
 #include "bind/lua_hash.h"
 #include "bind/lua_iterator.h"
 #include "bind/lua_merge.h"
@@ -37,25 +38,19 @@
 
 BITCASK_API int luaopen_bitcask_core(lua_State *L);
 
-/* Add functions of the type, whose metatable is at `type`, to the table on top. */
-static void add_functions(lua_State *L, int type, const luaL_Reg *functions) {
-  lua_pushvalue(L, type);
-  luaL_setfuncs(L, functions, 1);
-}
-
 static void push_cask(lua_State *L) {
   lua_cask_register(L);
-  int type = lua_absindex(L, -2);
-  add_functions(L, type, lua_access_functions);
-  add_functions(L, type, lua_whole_functions);
-  add_functions(L, type, lua_policy_functions);
+  int metatable = lua_absindex(L, -2);
+  lua_handle_add_functions(L, metatable, lua_access_functions);
+  lua_handle_add_functions(L, metatable, lua_whole_functions);
+  lua_handle_add_functions(L, metatable, lua_policy_functions);
   lua_getfield(L, -1, "count");
-  lua_setfield(L, type, "__len");
+  lua_setfield(L, metatable, "__len");
   lua_newtable(L);
   lua_pushvalue(L, -1);
-  lua_setfield(L, type, "__index");
+  lua_setfield(L, metatable, "__index");
   lua_setfield(L, -2, "methods");
-  lua_remove(L, type);
+  lua_remove(L, metatable);
 }
 
 /* Let pairs() of what has the metatable `name` call the function of that name in the table on

@@ -168,7 +168,7 @@ void lua_snapshot_register(lua_State *L) {
   lua_setfield(L, -2, "is_open");
   lua_handle_new_type(L, LUA_SNAPSHOT_NAME, metamethods);
   lua_handle_push_functions(L, methods);
-  lua_pushvalue(L, -2);
+  lua_handle_push_type(L, -2);
   lua_pushvalue(L, -2);
   lua_pushcclosure(L, snapshot_index, 2);
   lua_setfield(L, -3, "__index");

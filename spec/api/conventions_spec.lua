@@ -300,6 +300,66 @@ describe("a handle", function()
     raises("attempt to use a closed store", pairs, db)
   end)
 
+  it("is told from any other value, whatever was called just before", function()
+    local snapshot <close> = assert(db:snapshot())
+    local others = { 1, "store", {}, io.stdout, print, true, (select(2, db:pairs())), snapshot,
+      debug.upvalueid(db.get, 1) }
+    for _, name in ipairs { "put", "get", "has", "delete", "stat" } do
+      for _, other in ipairs(others) do
+        assert.equals("1", (db:get "a"))
+        raises("#1 .*bitcask store expected, got ", db[name], other, "a", "b")
+      end
+      raises("#1 .*bitcask store expected, got no value", db[name])
+      raises("#1 .*bitcask store expected, got nil", db[name], nil, 1)
+      raises("#2 .*string expected, got no value", db[name], db)
+    end
+  end)
+
+  it("answers for itself, beside another in the same call", function()
+    local other <close> = assert(bitcask.open(scratch.path()))
+    assert(other:put("a", "other"))
+    for _ = 1, 3 do
+      assert.equals("1", (db:get "a"))
+      assert.equals("other", (db.get(other, "a")))
+    end
+    other:close()
+    assert.equals("1", (db:get "a"))
+    raises("attempt to use a closed store", db.get, other, "a")
+    assert.equals("1", (db:get "a"))
+  end)
+
+  -- A finalizer that runs after the store's own still sees the userdata; what is made after it
+  -- may stand where it stood.
+  it("is not taken for one that is open after it was collected, even if the module came again",
+    function()
+      local again = "package.loaded['bitcask.core'] = nil; require 'bitcask.core'"
+      for _, meanwhile in ipairs { "", again } do
+        local output, status = child.run([[
+          local path, meanwhile = ...
+          local core = require "bitcask.core"
+          local get, seen = core.cask.get, nil
+          do
+            local db = assert(bitcask.open(path))
+            db:put("a", "1")
+            setmetatable({ db }, { __gc = function(last) seen = last[1] end })
+            load(meanwhile)()
+            assert(get(db, "a") == "1")
+          end
+          collectgarbage()
+          print(select(2, pcall(get, seen, "a")))
+          seen = nil
+          collectgarbage()
+          for _ = 1, 100 do
+            local file = io.tmpfile()
+            assert(not pcall(get, file, "a"))
+            file:close()
+          end
+        ]], scratch.path(), meanwhile)
+        assert.equals("attempt to use a closed store\n", output)
+        assert.equals(0, status)
+      end
+    end)
+
   it("closes itself at the end of its scope", function()
     local kept
     do
