@@ -23,9 +23,12 @@ static int access_put(lua_State *L) {
   return lua_cask_results(L, cask, 1);
 }
 
+/* The key before self, though it is judged behind it: a key that has not been used for a while has
+ * to come from memory, and does while self is looked at. */
 static int access_get(lua_State *L) {
+  bitcask_bytes key = lua_result_bytes(L, 2);
   struct lua_cask *cask = lua_cask_self(L);
-  bitcask_bytes key = lua_result_check_bytes(L, 2);
+  if (key.data == NULL) luaL_typeerror(L, 2, "string");
   uint64_t version;
 
   lua_cask_enter(L, cask);

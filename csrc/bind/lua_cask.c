@@ -83,17 +83,6 @@ int lua_cask_raise(lua_State *L, struct lua_cask *cask, enum bitcask_status stat
   return luaL_error(L, "%s", lua_tostring(L, -1));
 }
 
-/* A scratch buffer that has grown larger than this, bytes, is given back after the call. */
-#define SCRATCH_KEPT ((size_t)1 << 20)
-
-int lua_cask_push_scratch(lua_State *L, struct lua_cask *cask, uint64_t version) {
-  struct bitcask_buffer *scratch = &cask->scratch;
-  lua_pushlstring(L, scratch->data, scratch->size);
-  lua_pushinteger(L, (lua_Integer)version);
-  if (scratch->capacity > SCRATCH_KEPT) bitcask_buffer_release(scratch);
-  return 2;
-}
-
 /* ---- Children ---------------------------------------------------------------------- */
 
 void lua_cask_keep(lua_State *L, int index) {

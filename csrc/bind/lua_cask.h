@@ -116,8 +116,17 @@ static inline void lua_child_check_idle(lua_State *L, const struct lua_child *ch
     luaL_error(L, "attempt to close or change %s in a hash function that it called", what);
 }
 
+/* A scratch buffer that has grown larger than this, bytes, is given back after the call. */
+#define LUA_CASK_SCRATCH_KEPT ((size_t)1 << 20)
+
 /* Push the value that the store's scratch buffer holds, and its version. */
-int lua_cask_push_scratch(lua_State *L, struct lua_cask *cask, uint64_t version);
+static inline int lua_cask_push_scratch(lua_State *L, struct lua_cask *cask, uint64_t version) {
+  struct bitcask_buffer *scratch = &cask->scratch;
+  lua_pushlstring(L, scratch->data, scratch->size);
+  lua_pushinteger(L, (lua_Integer)version);
+  if (scratch->capacity > LUA_CASK_SCRATCH_KEPT) bitcask_buffer_release(scratch);
+  return 2;
+}
 
 /* Push the Lua function that takes the function (store, whether its policy is worth asking,
  * whether a merge has ended), which is called at the end of a call on the store. */

@@ -12,13 +12,6 @@ int lua_result_failure(lua_State *L, enum bitcask_status status) {
   return 3;
 }
 
-bitcask_bytes lua_result_check_bytes(lua_State *L, int arg) {
-  bitcask_bytes bytes;
-  if (lua_type(L, arg) != LUA_TSTRING) luaL_typeerror(L, arg, "string");
-  bytes.data = lua_tolstring(L, arg, &bytes.size);
-  return bytes;
-}
-
 void lua_result_push_bytes(lua_State *L, bitcask_bytes bytes) {
   lua_pushlstring(L, bytes.data, bytes.size);
 }

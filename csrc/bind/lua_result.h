@@ -24,8 +24,19 @@ int lua_result_failure(lua_State *L, enum bitcask_status status);
 /* Raise the last failure, with its text: where it cannot be returned. */
 int lua_result_raise(lua_State *L);
 
-/* The string at `arg`, borrowed; raises for anything else, numbers included. */
-bitcask_bytes lua_result_check_bytes(lua_State *L, int arg);
+/* The string at `arg`, borrowed; without data where there is anything else, a number included. */
+static inline bitcask_bytes lua_result_bytes(lua_State *L, int arg) {
+  bitcask_bytes bytes = {NULL, 0};
+  if (lua_type(L, arg) == LUA_TSTRING) bytes.data = lua_tolstring(L, arg, &bytes.size);
+  return bytes;
+}
+
+/* The same, but raises for anything else. */
+static inline bitcask_bytes lua_result_check_bytes(lua_State *L, int arg) {
+  bitcask_bytes bytes = lua_result_bytes(L, arg);
+  if (bytes.data == NULL) luaL_typeerror(L, arg, "string");
+  return bytes;
+}
 
 void lua_result_push_bytes(lua_State *L, bitcask_bytes bytes);
 
