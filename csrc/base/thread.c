@@ -5,10 +5,13 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#if defined(__linux__)
+#if defined(__linux__) && defined(__has_include)
+#if __has_include(<linux/membarrier.h>)
+#define HAS_MEMBARRIER
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
 #endif
 #include <sys/resource.h>
 #include <time.h>
@@ -49,7 +52,7 @@ void condition_wait(struct condition *condition, struct mutex *mutex) {
 
 /* ---- Barriers ---- */
 
-#if defined(__linux__)
+#ifdef HAS_MEMBARRIER
 static long membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0); }
 
 /* Registering holds for this process: a forked child asks again when it opens a store. */
@@ -60,15 +63,17 @@ bool thread_fence_all_is_here(void) {
   return is_here;
 }
 
-/* Of a process that has registered it cannot fail; the other one takes longer. */
-void thread_fence_all(void) {
+/* The other one takes longer, and asks for no registration. */
+bool thread_fence_all(void) {
   int before = errno;
-  if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0) membarrier(MEMBARRIER_CMD_GLOBAL);
+  bool is_done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0 ||
+                 membarrier(MEMBARRIER_CMD_GLOBAL) == 0;
   errno = before;
+  return is_done;
 }
 #else
 bool thread_fence_all_is_here(void) { return false; }
-void thread_fence_all(void) {}
+bool thread_fence_all(void) { return false; }
 #endif
 
 double thread_seconds(void) {

@@ -85,8 +85,8 @@ static inline uintptr_t thread_identity(void) {
 bool thread_fence_all_is_here(void);
 
 /* Have every thread of this process pass a full memory barrier, before this returns, at some place
- * in what it does. */
-void thread_fence_all(void);
+ * in what it does. False: the system refuses it all of a sudden, as under a filter of calls. */
+bool thread_fence_all(void);
 
 /* Let the processor wait for some dozens of nanoseconds, between two looks at what another one is
  * about to change. */

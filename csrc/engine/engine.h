@@ -45,10 +45,9 @@ enum { ENGINE_FLUSH_AHEAD = 16 << 20 };
 /* So many segments, and so many times the bytes of the largest, may be full and not durable yet,
  * before a writer waits for the oldest. Nobody was promised that they are; but all of it is read
  * again by the opening after a crash, and waited for by a sync: a gibibyte is a second or less of
- * either. Writers of large values are ahead of the disk by so much for the time of a burst, in
- * segments as small as the policy likes them: their number is bound for the sake of their descriptors
- * alone. */
-enum { ENGINE_FULL_MAX = 64, ENGINE_FULL_TIMES = 4 };
+ * either. Writers of large values are ahead of the disk by so much for the time of a burst. All of
+ * them are open in the manifest, and so are the active one and the one that will be. */
+enum { ENGINE_FULL_MAX = MANIFEST_OPEN_MAX - 2, ENGINE_FULL_TIMES = 4 };
 
 /* What space is kept for, see engine/reserve. */
 enum reserve_kind { RESERVE_WORK, RESERVE_EDIT, RESERVE_KINDS };

@@ -32,7 +32,13 @@ enum {
   RECORD_FLAGS = 7      /* all that are known */
 };
 
-enum { RECORD_MARK = 0xB5, RECORD_FIXED_SIZE = 28, RECORD_HEADER_SIZE_MAX = 36, RECORD_UNIT = 8 };
+enum {
+  RECORD_MARK = 0xB5,
+  RECORD_FIXED_SIZE = 28,
+  RECORD_HEADER_SIZE_MAX = 36,
+  RECORD_UNIT = 8,
+  RECORD_SIZE_MIN = 32
+};
 
 struct record {
   uint64_t version;

@@ -36,7 +36,7 @@ enum { GUARD_STRIPE_BITS = 6, GUARD_STRIPES = 1 << GUARD_STRIPE_BITS };
 struct guard_stripe {
   alignas(64) atomic_uintptr_t owner; /* a thread_identity; 0: nobody's */
   atomic_uint_least64_t own[2];       /* changed by the owner alone */
-  atomic_uint_least64_t shared[2];
+  alignas(64) atomic_uint_least64_t shared[2];
 };
 
 struct guard {

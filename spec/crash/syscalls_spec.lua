@@ -255,8 +255,9 @@ describe("the order of system calls", function()
       "some were removed before")
   end)
 
-  -- Readers count themselves by plain stores, which nobody is sure to see before that.
-  traced("a merge: what it has replaced goes when every thread has passed a barrier, twice", function()
+  -- Readers count themselves by plain stores, which nobody is sure to see before that: one for each
+  -- of the two sets of counters, once before the files are let go of and once more before they go.
+  traced("a merge: what it has replaced goes when every thread has passed its barriers", function()
     local all = trace.run([[
       local db = assert(bitcask.open((...), { segment_size = 2048 }))
       for i = 1, 100 do assert(db:put("k" .. i % 10, ("v"):rep(100))) end
@@ -264,7 +265,7 @@ describe("the order of system calls", function()
       mark "merge"
       assert(db:merge())
     ]], path)
-    if #find(all, { name = "membarrier", ok = false }) > 0 then
+    if #find(all, { name = "membarrier", text = ".*REGISTER.*", ok = false }) > 0 then
       pending "the system has no such barrier"
       return
     end
@@ -272,7 +273,7 @@ describe("the order of system calls", function()
       after = mark(all, "merge") }, "the first removal")
     local edit = edits(find(all, { before = removed }))
     assert.is_true(#find(all, { name = "membarrier", text = ".*PRIVATE_EXPEDITED.*", ok = true,
-      after = edit[#edit].sync, before = removed }) >= 2)
+      after = edit[#edit].sync, before = removed }) >= 4)
   end)
 
   traced("a manifest's roll-over: the old one goes when CURRENT's name is durable", function()
