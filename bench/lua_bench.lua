@@ -34,19 +34,24 @@ local function random_string(size)
   return table.concat(words):sub(1, size)
 end
 
--- Keys with their values, in one random order for puts and another for gets.
+-- Keys with their values, in one random order for puts and another for gets. In arrays, so that a
+-- loop over them costs little of its own, and without ever a table for each pair: the holes that
+-- those leave in the heap made a get of either engine four hundred nanoseconds longer.
 local function make_data(count, value_size)
   math.randomseed(42)
-  local values, data = {}, { put = {}, get = {} }
+  local values, data = {}, { keys = {}, values = {} }
   for i = 1, VALUES do values[i] = random_string(value_size) end
   for i = 1, count do
-    data.put[i] = { key = random_string(16), value = values[math.random(VALUES)] }
+    data.keys[i], data.values[i] = random_string(16), values[math.random(VALUES)]
   end
-  table.move(data.put, 1, count, 1, data.get)
+  local get_keys = table.move(data.keys, 1, count, 1, {})
+  local get_values = table.move(data.values, 1, count, 1, {})
   for i = count, 2, -1 do
     local j = math.random(i)
-    data.get[i], data.get[j] = data.get[j], data.get[i]
+    get_keys[i], get_keys[j] = get_keys[j], get_keys[i]
+    get_values[i], get_values[j] = get_values[j], get_values[i]
   end
+  data.get_keys, data.get_values = get_keys, get_values
   return data
 end
 
@@ -54,13 +59,6 @@ local function absent_keys(count)
   local keys = {}
   for i = 1, count do keys[i] = random_string(16) end
   return keys
-end
-
--- Arrays, so that a loop over them costs little of its own.
-local function columns(pairs_)
-  local keys, values = {}, {}
-  for i, pair in ipairs(pairs_) do keys[i], values[i] = pair.key, pair.value end
-  return keys, values
 end
 
 -- ---- Measuring ----------------------------------------------------------------------
@@ -235,11 +233,7 @@ end
 local function main()
   if options["own-time"] == "yes" then native.own_time() end
   measure_one_key()
-  local data = make_data(options.keys, options["value-size"])
-  data.keys, data.values = columns(data.put)
-  data.get_keys, data.get_values = columns(data.get)
-  data.put, data.get = nil, nil
-  measure_many(data)
+  measure_many(make_data(options.keys, options["value-size"]))
   print_table()
   if options.json ~= "" then write_json(options.json) end
 end
