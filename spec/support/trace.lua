@@ -12,8 +12,8 @@ local scratch = require "spec.support.scratch"
 local trace = {}
 
 local calls = "openat,mkdir,mkdirat,write,pwrite64,pwritev,fdatasync,fsync,msync,mmap,renameat," ..
-  "renameat2,unlinkat,ftruncate,fallocate,linkat,symlinkat,fchmodat,fchmod,utimensat,flock,close," ..
-  "membarrier"
+  "renameat2,unlinkat,ftruncate,fallocate,linkat,symlinkat,fchmodat,fchmod,utimensat,flock," ..
+  "close,membarrier"
 
 local function relative(path, directory)
   path = path:gsub(" %(deleted%)$", "")
