@@ -99,4 +99,28 @@ describe("the active segment", function()
     ]]
     assert.equal("all there", output)
   end)
+
+  it("is followed by no more than a manifest can have open, whatever becomes of those before it",
+    function()
+      local output = told [[
+        put(3)
+        eventually(function() put(1) return count_sealed() >= 2 end, "a full segment")
+        shim.arm { calls = "ftruncate", at = 1, times = -1, error = "EIO" } -- so none is settled
+        local ok, message, code = true, nil, nil
+        while ok and written < 8 * 4 * 30 do
+          ok, message, code = db:put("k" .. written + 1, value .. written + 1)
+          if ok then written = written + 1 end
+        end
+        shim.disarm()
+        check()
+        io.write(code, message:find "Input/output error" and "; " or message)
+        eventually(function() return db:put("after", "all") end, "room")
+        check()
+        assert(db:close())
+        db = assert(bitcask.open(path, { policy = false }))
+        check()
+        io.write "all there"
+      ]]
+      assert.equal("io; all there", output)
+    end)
 end)
