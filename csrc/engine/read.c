@@ -130,10 +130,8 @@ static __attribute__((noinline)) bool is_plain_of_other_size(const struct target
 
 /* Is it a plain record? *value_size is what its value probably has, and then has. */
 INLINE bool is_plain(const struct target *target, size_t key_size, uint32_t *value_size) {
-  if (get_u64(target->bytes + 16) == record_plain_word(key_size, *value_size) &&
-      record_size(key_size, *value_size, 0) == target->size)
-    return true;
-  return is_plain_of_other_size(target, key_size, value_size);
+  return record_is_plain_of(target->bytes, key_size, *value_size, target->size) ||
+         is_plain_of_other_size(target, key_size, value_size);
 }
 
 /* Append the value of the record that the entry leads to, which probably has so many bytes. False:

@@ -86,20 +86,20 @@ size_t record_encode_header(struct record *record, uint64_t salt, uint64_t offse
  * above. */
 size_t record_encode(struct record *record, uint64_t salt, uint64_t offset, uint8_t *out);
 
-/* The eight bytes of sizes, flags and mark of a plain record: a put that does not expire and is no
- * part of a batch. */
-static inline uint64_t record_plain_word(size_t key_size, uint64_t value_size) {
-  return value_size | (uint64_t)key_size << 32 | (uint64_t)RECORD_MARK << 56;
+/* Does the fixed header claim a plain record of these sizes, `size` bytes in all: a put that does
+ * not expire and is no part of a batch? It may be asked of the first of at least 24 bytes. */
+static inline bool record_is_plain_of(const uint8_t *bytes, size_t key_size, uint32_t value_size,
+                                      size_t size) {
+  return get_u64(bytes + 16) ==
+             (value_size | (uint64_t)key_size << 32 | (uint64_t)RECORD_MARK << 56) &&
+         record_size(key_size, value_size, 0) == size;
 }
 
-/* Does the fixed header claim a plain record that takes `size` bytes with a key of `key_size`? It
- * may be asked of the first of at least 24 bytes. */
+/* The same with a value of whatever size, which it tells. */
 static inline bool record_is_plain(const uint8_t *bytes, size_t key_size, size_t size,
                                    uint32_t *value_size) {
-  uint64_t word = get_u64(bytes + 16);
-  *value_size = (uint32_t)word;
-  return word == record_plain_word(key_size, *value_size) &&
-         record_size(key_size, *value_size, 0) == size;
+  *value_size = get_u32(bytes + 16);
+  return record_is_plain_of(bytes, key_size, *value_size, size);
 }
 
 /* What the fixed header claims, unchecked. */
