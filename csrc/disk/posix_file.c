@@ -7,9 +7,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "disk/posix_call.h"
 #include "disk/posix_space.h"
 
@@ -246,18 +246,12 @@ static void file_will_read(struct disk_file *base, uint64_t offset, uint64_t siz
   if (end > from) madvise((uint8_t *)(uintptr_t)base->map + from, end - from, MADV_WILLNEED);
 }
 
-static uint64_t now_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
 /* Does a look at this byte take as long as a device does? */
 static bool is_far(const volatile uint8_t *byte) {
-  enum { DEVICE_NS = 5000 }; /* a page that is only mapped takes one or two thousand */
-  uint64_t begin = now_ns();
+  const double device_seconds = 5e-6; /* a page that is only to be mapped takes one or two */
+  double begin = thread_seconds();
   (void)*byte;
-  return now_ns() - begin > DEVICE_NS;
+  return thread_seconds() - begin > device_seconds;
 }
 
 /* To announce what is in the cache already is a call into the system, a tenth of what a read of
