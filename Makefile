@@ -8,8 +8,9 @@ B       ?= build
 # Modules of the engine from the ground up. A module may include only modules above it
 # and bitcask.h; spec/architecture_spec.lua holds the code to this order.
 MODULES := \
-  base/status base/memory base/bytes base/coding base/checksum_short base/checksum_avx2 base/checksum_avx512 \
-  base/checksum base/radix base/thread base/latch \
+  base/status base/memory base/bytes base/coding \
+  base/checksum_short base/checksum_avx2 base/checksum_avx512 base/checksum \
+  base/radix base/thread base/latch \
   disk/disk disk/posix_call disk/posix_space disk/posix_file disk/posix_directory disk/posix \
   disk/sim_node disk/sim_image disk/sim_choice disk/sim_cut \
   disk/sim_fault disk/sim_history disk/sim_machine disk/sim_file disk/sim_disk disk/sim \

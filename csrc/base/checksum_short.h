@@ -1,7 +1,8 @@
 /*
  * XXH3 of 17 to 128 bytes by AVX-512, two at once: the same values, to be asked for only where the
- * processor has it. While a processor waits for a record that is in no cache it begins the next look-up, as
- * far as what waits for that record leaves it room; by these instructions that is little.
+ * processor has it. While a processor waits for a record that is in no cache it begins the next
+ * look-up, as far as what waits for that record leaves it room; with these instructions that is
+ * little.
  */
 #ifndef BITCASK_BASE_CHECKSUM_SHORT_H
 #define BITCASK_BASE_CHECKSUM_SHORT_H

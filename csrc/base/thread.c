@@ -50,32 +50,6 @@ void condition_wait(struct condition *condition, struct mutex *mutex) {
   pthread_cond_wait(&condition->os, &mutex->os);
 }
 
-/* ---- Barriers ---- */
-
-#ifdef HAS_MEMBARRIER
-static long membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0); }
-
-/* Registering holds for this process: a forked child asks again when it opens a store. */
-bool thread_fence_all_is_here(void) {
-  int before = errno;
-  bool is_here = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
-  errno = before;
-  return is_here;
-}
-
-/* The other one takes longer, and asks for no registration. */
-bool thread_fence_all(void) {
-  int before = errno;
-  bool is_done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0 ||
-                 membarrier(MEMBARRIER_CMD_GLOBAL) == 0;
-  errno = before;
-  return is_done;
-}
-#else
-bool thread_fence_all_is_here(void) { return false; }
-bool thread_fence_all(void) { return false; }
-#endif
-
 double thread_seconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -146,6 +120,34 @@ void thread_pause(void) {
   struct timespec moment = {0, 50000};
   nanosleep(&moment, NULL);
 }
+
+/* ---- Barriers ---- */
+
+#ifdef HAS_MEMBARRIER
+static long membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0); }
+
+/* Registering holds for this process: a forked child asks again when it opens a store. */
+bool thread_fence_all_is_here(void) {
+  int before = errno;
+  bool is_here = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+  errno = before;
+  return is_here;
+}
+
+/* The other one takes longer, and asks for no registration. */
+bool thread_fence_all(void) {
+  int before = errno;
+  bool is_done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0 ||
+                 membarrier(MEMBARRIER_CMD_GLOBAL) == 0;
+  errno = before;
+  return is_done;
+}
+#else
+bool thread_fence_all_is_here(void) { return false; }
+bool thread_fence_all(void) { return false; }
+#endif
+
+/* ---- Forks ---- */
 
 atomic_uint thread_generation_now = 1;
 

@@ -74,7 +74,7 @@ unsigned thread_processors(void);
 static inline uintptr_t thread_identity(void) {
 #if defined(__x86_64__) && defined(__linux__)
   uintptr_t self;
-  __asm__("mov %%fs:0, %0" : "=r"(self)); /* the thread control block, which begins with its address */
+  __asm__("mov %%fs:0, %0" : "=r"(self)); /* its control block, which begins with its address */
   return self;
 #else
   return (uintptr_t)pthread_self();

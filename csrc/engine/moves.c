@@ -96,7 +96,8 @@ static enum bitcask_status sort(struct moves *moves, size_t count) {
 }
 
 static void expect(struct moves *moves, const struct moves_source *sources, size_t count) {
-  for (size_t i = 0; i < count; i++) moves->ranges[i] = (struct moves_range){0, sources[i].expected};
+  for (size_t i = 0; i < count; i++)
+    moves->ranges[i] = (struct moves_range){0, sources[i].expected};
 }
 
 /* Entries of these segments can only become fewer. Should there be more than expected all the same,

@@ -10,7 +10,8 @@
 /* Counted before it gets an entry, and after it has lost one: hardly ever too few. Where a file has
  * told the count it may be anything; more than fit into the segment there cannot be. */
 static struct moves_source source_of(const struct segment *segment) {
-  uint64_t live = atomic_load(&segment->live_records), most = segment->facts.length / RECORD_SIZE_MIN;
+  uint64_t live = atomic_load(&segment->live_records);
+  uint64_t most = segment->facts.length / RECORD_SIZE_MIN;
   return (struct moves_source){segment->slot, (size_t)(live < most ? live : most)};
 }
 
