@@ -72,7 +72,8 @@ enum bitcask_status {
 /* The stable lowercase name of a status, such as "corrupt". */
 BITCASK_API const char *bitcask_status_name(enum bitcask_status status);
 
-/* What went wrong last in this thread. Valid until the thread's next failing call. */
+/* What went wrong last in this thread. Valid until the thread's next failing call. ABSENT is an
+ * answer, and sets none. */
 BITCASK_API const char *bitcask_error_text(void);
 
 /* ---- Bytes ---------------------------------------------------------------------- */

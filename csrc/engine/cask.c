@@ -43,8 +43,9 @@ static enum bitcask_status name_store(const char *directory, enum bitcask_status
   return is_named || !has_room ? status : status_fail(status, "%s: %s", directory, text);
 }
 
-enum bitcask_status bitcask_open(const char *directory, const struct bitcask_options *options,
-                                 struct bitcask **out) {
+static enum bitcask_status open_handle(const char *directory,
+                                       const struct bitcask_options *options,
+                                       struct bitcask **out) {
   TRY(opening_check_options(options));
   if (directory == NULL || *directory == '\0')
     return status_fail(BITCASK_INVALID, "the directory has no name");
@@ -72,8 +73,21 @@ enum bitcask_status bitcask_open(const char *directory, const struct bitcask_opt
   return BITCASK_OK;
 }
 
-enum bitcask_status bitcask_close(struct bitcask *db) {
-  if (db == NULL) return BITCASK_OK;
+/* Opening and closing look for much that need not be there, and say so to nobody but each other:
+ * what went well leaves the text as it was. */
+static enum bitcask_status forget_trifles(enum bitcask_status status,
+                                          const struct status_text *before) {
+  if (status == BITCASK_OK) status_text_restore(before);
+  return status;
+}
+
+enum bitcask_status bitcask_open(const char *directory, const struct bitcask_options *options,
+                                 struct bitcask **out) {
+  struct status_text before = status_text_keep();
+  return forget_trifles(open_handle(directory, options, out), &before);
+}
+
+static enum bitcask_status close_handle(struct bitcask *db) {
   enum bitcask_status status = BITCASK_OK;
   event_unsubscribe(&db->engine->events, &db->events);
   event_queue_release(&db->events);
@@ -87,6 +101,11 @@ enum bitcask_status bitcask_close(struct bitcask *db) {
   memory_free(db->directory);
   memory_free(db);
   return status;
+}
+
+enum bitcask_status bitcask_close(struct bitcask *db) {
+  struct status_text before = status_text_keep();
+  return db == NULL ? BITCASK_OK : forget_trifles(close_handle(db), &before);
 }
 
 const char *bitcask_directory(const struct bitcask *db) { return db->directory; }

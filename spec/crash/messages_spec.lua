@@ -1,6 +1,7 @@
 -- What a failure says is what failed, not what was met while clearing up after it.
 
 local bitcask = require "bitcask"
+local scratch = require "spec.support.scratch"
 local sim = require "bitcask.sim"
 
 -- A store of which a merge has much to write anew, and much to give back if it fails.
@@ -67,4 +68,37 @@ describe("a put that needs a new segment, on a full disk", function()
       end
     end)
   end
+end)
+
+-- In C the text is there for whoever asks, whatever was returned.
+describe("what went well", function()
+  after_each(scratch.clean)
+
+  it("leaves nothing to say, though something was looked for that was not there", function()
+    local directory, build = scratch.directory(), os.getenv "B" or "build"
+    scratch.write(directory .. "/program.c", [[
+      #include <bitcask.h>
+      #include <stdio.h>
+      static void tell(const char *what, enum bitcask_status status) {
+        printf("%s %d%s;", what, (int)status, bitcask_error_text());
+      }
+      int main(void) {
+        struct bitcask *db = NULL;
+        struct bitcask_options options;
+        struct bitcask_buffer value = {0};
+        bitcask_options_default(&options);
+        tell("open", bitcask_open("store", &options, &db));
+        tell("put", bitcask_put(db, (bitcask_bytes){"a", 1}, (bitcask_bytes){"1", 1}, NULL));
+        tell("get", bitcask_get(db, (bitcask_bytes){"b", 1}, &value, NULL));
+        tell("close", bitcask_close(db));
+        tell("again", bitcask_open("store", &options, &db));
+        tell("close", bitcask_close(db));
+        return 0;
+      }
+    ]])
+    assert(os.execute(("cc -std=c11 -Icsrc -o '%s/program' '%s/program.c' %s/libbitcask.a -pthread")
+      :format(directory, directory, build)))
+    local pipe <close> = assert(io.popen(("cd '%s' && ./program"):format(directory)))
+    assert.equals("open 0;put 0;get 1;close 0;again 0;close 0;", pipe:read "a")
+  end)
 end)
