@@ -2,8 +2,8 @@
 
 ifndef BENCH_SOURCES
 
-BENCH_SOURCES := bench options report workload worker memory_limit measure data driver \
-  driver_limit
+BENCH_SOURCES := bench options report workload worker memory_limit memory_hold measure \
+  data driver driver_limit
 BENCH_FLAGS   := -D_GNU_SOURCE -O3 -g -pthread -Wall -Wextra -Icsrc \
   $(patsubst %,-isystem %,$(filter-out /usr/include,$(XXHASH_INCDIR)))
 BENCH_ARGS    ?=

@@ -11,12 +11,14 @@
 static void print_usage(FILE *out) {
   fprintf(out,
           "usage: bench [--keys N] [--key-size BYTES] [--value-size BYTES] [--rounds N]\n"
-          "             [--seconds N] [--rest SECONDS] [--stolen PERCENT] [--memory BYTES]\n"
-          "             [--own-time] [--engines A,B,...] [--workloads A,B,...] [--part NAME]\n"
-          "             [--json FILE] [--dir DIR]\n"
+          "             [--seconds N] [--rest SECONDS] [--hold BYTES] [--stolen PERCENT]\n"
+          "             [--memory BYTES] [--own-time] [--engines A,B,...] [--workloads A,B,...]\n"
+          "             [--part NAME] [--json FILE] [--dir DIR]\n"
           "\n"
           "  --seconds  a workload other than fill stops then, if there is more to do\n"
           "  --rest     the device is left alone so long where a store was removed\n"
+          "  --hold     memory that is held while it rests, and free when an engine begins: a\n"
+          "             hypervisor that takes back what is free cannot take that\n"
           "  --stolen   an engine during which a hypervisor takes more of the processors is\n"
           "             measured again, up to three times, and the quietest attempt counts\n"
           "  --memory   what each engine may use, the page cache of its files included\n"
@@ -61,8 +63,8 @@ static double parse_number(const char *text, double least, double most) {
 }
 
 struct options options_parse(int argc, char **argv) {
-  enum { KEYS, KEY_SIZE, VALUE_SIZE, ROUNDS, SECONDS, REST, STOLEN, MEMORY, OWN_TIME, ENGINES,
-         WORKLOADS, PART, JSON, DIRECTORY, HELP };
+  enum { KEYS, KEY_SIZE, VALUE_SIZE, ROUNDS, SECONDS, REST, HOLD, STOLEN, MEMORY, OWN_TIME,
+         ENGINES, WORKLOADS, PART, JSON, DIRECTORY, HELP };
   static const struct option names[] = {
       {"keys", required_argument, NULL, KEYS},
       {"key-size", required_argument, NULL, KEY_SIZE},
@@ -70,6 +72,7 @@ struct options options_parse(int argc, char **argv) {
       {"rounds", required_argument, NULL, ROUNDS},
       {"seconds", required_argument, NULL, SECONDS},
       {"rest", required_argument, NULL, REST},
+      {"hold", required_argument, NULL, HOLD},
       {"stolen", required_argument, NULL, STOLEN},
       {"memory", required_argument, NULL, MEMORY},
       {"own-time", no_argument, NULL, OWN_TIME},
@@ -96,6 +99,7 @@ struct options options_parse(int argc, char **argv) {
       case ROUNDS: options.rounds = (size_t)parse_number(optarg, 1, ROUNDS_MAX); break;
       case SECONDS: options.seconds = parse_number(optarg, 0, 3600); break;
       case REST: options.rest = parse_number(optarg, 0, 60); break;
+      case HOLD: options.hold = (uint64_t)parse_number(optarg, 0, 0x1p50); break;
       case STOLEN: options.stolen_most = parse_number(optarg, 0, 100); break;
       case MEMORY: options.memory = (uint64_t)parse_number(optarg, 1 << 20, 0x1p50); break;
       case OWN_TIME: options.own_time = true; break;

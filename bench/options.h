@@ -13,6 +13,7 @@ struct options {
   size_t rounds;
   double seconds;     /* after which a workload other than fill stops */
   double rest;        /* seconds that the device is left alone for where a store was removed */
+  uint64_t hold;      /* bytes that are held meanwhile; see memory_hold */
   double stolen_most; /* percent of the processors' time that others may take meanwhile */
   uint64_t memory;    /* bytes that a stage may use; 0: any */
   bool own_time;      /* see own_time_use */

@@ -58,6 +58,12 @@ local function wanted(list, name)
   return not list or ("," .. list .. ","):find("," .. name .. ",", 1, true) ~= nil
 end
 
+-- More than a log and its index take while values are overwritten, a million keys of them.
+local function memory_wanted(part)
+  local live = part.keys * ((part["key-size"] or 16) + (part["value-size"] or 100))
+  return 2 ^ 30 + 4 * live
+end
+
 local function run_part(options, part, json)
   local quick = options.quick and part.quick
   if options.quick and not quick then return end
@@ -73,6 +79,7 @@ local function run_part(options, part, json)
   add("seconds", options.seconds or options.quick and "0.3" or part.seconds)
   if not options.quick then
     add("rest", "2")
+    add("hold", ("%d"):format(memory_wanted(part)))
     add("stolen", options.stolen or "1")
   end
   add("engines", options.engines or of "engines")

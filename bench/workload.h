@@ -59,6 +59,7 @@ struct run {
   unsigned selected;   /* 1 << enum workload */
   double seconds;      /* after which a workload other than fill stops */
   double rest;         /* seconds that the device is left alone for where a store was removed */
+  uint64_t hold;       /* bytes of memory that are held while it rests; see memory_hold */
   double stolen_most;  /* percent of the processors' time that others may take meanwhile */
   uint64_t memory;     /* bytes that each stage may use, page cache included; 0: any */
   const char *directory;
