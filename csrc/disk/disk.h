@@ -41,6 +41,9 @@ struct disk_file_ops {
   /* Take ahead what appends up to `end` would wait for; on another thread than they, too. It only
    * saves time, and is for files that are flushed seldom. */
   void (*make_ready)(struct disk_file *file, uint64_t end);
+  /* Have space for appends up to `end`, and nothing else, before the first of them. It only saves
+   * time: what cannot be had is left to them. */
+  void (*allocate)(struct disk_file *file, uint64_t end);
   /* *got < size means the end of the file, and is no error. */
   enum bitcask_status (*read_at)(struct disk_file *file, uint64_t offset, void *into,
                                  size_t size, size_t *got);
@@ -57,8 +60,8 @@ struct disk_file_ops {
   /* These bytes will be read soon: begin to load them. What nobody announces is loaded from a
    * mapping where it is touched, and nothing beyond it. It only saves time. */
   void (*will_read)(struct disk_file *file, uint64_t offset, uint64_t size);
-  /* These bytes are read next: where they are in no cache they are loaded together, and maybe waited
-   * for. It only saves time, and takes next to none where it cannot save any. */
+  /* These bytes are read next: where they are in no cache they are loaded together, and maybe
+   * waited for. It only saves time, and takes next to none where it cannot save any. */
   void (*load)(struct disk_file *file, uint64_t offset, uint64_t size);
   /* These bytes were appended just now, and will be read here and there: take ahead what the
    * first who reads them from the mapping would wait for. It only saves time. */

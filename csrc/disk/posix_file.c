@@ -202,6 +202,10 @@ static void file_make_ready(struct disk_file *base, uint64_t end) {
   posix_space_make_ready(&((struct posix_file *)base)->space, end);
 }
 
+static void file_allocate(struct disk_file *base, uint64_t end) {
+  posix_space_allocate(&((struct posix_file *)base)->space, end);
+}
+
 static enum bitcask_status file_sync(struct disk_file *base) {
   struct posix_file *file = (struct posix_file *)base;
   if (posix_space_flush(&file->space, disk_file_size(base)) != 0)
@@ -282,6 +286,7 @@ static void file_close(struct disk_file *base) {
 static const struct disk_file_ops file_ops = {
     .append = file_append,
     .make_ready = file_make_ready,
+    .allocate = file_allocate,
     .read_at = file_read_at,
     .sync = file_sync,
     .start_sync = file_start_sync,

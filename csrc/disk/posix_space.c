@@ -65,13 +65,22 @@ void posix_space_map(struct posix_space *space, size_t size) {
 
 /* ---- Allocating ---- */
 
+/* Where there was too little, the file may have been given some of it. */
+static void return_remainder(struct posix_space *space, int cause) REQUIRES(space->lock) {
+  if (cause == ENOSPC) ftruncate(space->fd, (off_t)look(&space->allocated));
+  errno = cause;
+}
+
 static int allocate(struct posix_space *space, uint64_t to) REQUIRES(space->lock) {
   uint64_t from = look(&space->allocated);
   int result;
   do {
     result = fallocate(space->fd, 0, (off_t)from, (off_t)(to - from));
   } while (result != 0 && errno == EINTR);
-  if (result == 0) set(&space->allocated, to);
+  if (result == 0)
+    set(&space->allocated, to);
+  else
+    return_remainder(space, errno);
   return result;
 }
 
@@ -99,6 +108,14 @@ int posix_space_reserve(struct posix_space *space, uint64_t needed) {
   }
   mutex_unlock(&space->lock);
   return result;
+}
+
+void posix_space_allocate(struct posix_space *space, uint64_t end) {
+  if (end > space->capacity) end = space->capacity;
+  mutex_lock(&space->lock);
+  bool is_of_use = space->writable != NULL && !space->is_finished;
+  if (is_of_use && end > look(&space->allocated)) allocate(space, end);
+  mutex_unlock(&space->lock);
 }
 
 int posix_space_give_back(struct posix_space *space, uint64_t size) {

@@ -71,6 +71,10 @@ static inline bool posix_space_is_ready(const struct posix_space *space, uint64_
          end + headroom <= atomic_load_explicit(&space->allocated, memory_order_acquire);
 }
 
+/* The same ahead, and on any thread, as far as there is any: whoever appends waits for no file
+ * system then. */
+void posix_space_allocate(struct posix_space *space, uint64_t end);
+
 /* The bytes [start, end) will be written through the mapping: take its write faults, and some
  * of those behind it. */
 void posix_space_expect(struct posix_space *space, uint64_t start, uint64_t end);

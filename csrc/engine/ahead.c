@@ -3,6 +3,7 @@
 #include "engine/worker.h"
 
 enum {
+  ALLOCATED_SIZE = 256 << 20, /* for large appends, which fill it in a tenth of a second */
   AHEAD_SIZE = 4 << 20, /* large values fill it in ten milliseconds, and a thread may come late */
   ASK_FRACTION = 4,     /* more is asked for when this part of it is used */
   AHEAD_SIZE_MIN = 64 << 10, /* less is not worth a thread */
@@ -15,11 +16,12 @@ static uint64_t written(const struct engine *engine) {
   return atomic_load_explicit(&engine->counters.bytes_written, memory_order_relaxed);
 }
 
-/* How far a segment of so many bytes is made ready: no further than it will be filled. */
-static uint64_t end_for(const struct engine *engine, uint64_t length) {
+/* How far a segment of so many bytes is prepared: `most` of what comes, no further than it will be
+ * filled. */
+static uint64_t end_for(const struct engine *engine, uint64_t length, uint64_t most) {
   uint64_t full = atomic_load_explicit(&engine->seal_size, memory_order_relaxed);
   if (length >= full) full = engine->options.segment_size; /* the next one is late */
-  return smaller(length + smaller(AHEAD_SIZE, written(engine) / 2), full);
+  return smaller(length + smaller(most, written(engine) / 2), full);
 }
 
 static void make_ready(void *owner, void *context) {
@@ -27,7 +29,7 @@ static void make_ready(void *owner, void *context) {
   struct segment *segment = context;
   struct disk_file *file = segment->file;
   atomic_store(&engine->is_ahead_queued, false);
-  file->ops->make_ready(file, end_for(engine, disk_file_size(file)));
+  file->ops->make_ready(file, end_for(engine, disk_file_size(file), AHEAD_SIZE));
   segment_unref(segment);
 }
 
@@ -41,7 +43,7 @@ static bool is_worth_asking(const struct engine *engine, const struct segment *a
 
 void ahead_ask(struct engine *engine) {
   struct segment *active = engine->active;
-  uint64_t length = active->facts.length, end = end_for(engine, length);
+  uint64_t length = active->facts.length, end = end_for(engine, length, AHEAD_SIZE);
   active->ahead_length = length + AHEAD_SIZE_MIN / 2;
   if (!is_worth_asking(engine, active, end)) return;
   if (atomic_exchange(&engine->is_ahead_queued, true)) return;
@@ -60,13 +62,23 @@ static bool has_large_appends(const struct engine *engine) {
   return written(engine) >= records * AHEAD_APPEND_MAX;
 }
 
-uint64_t ahead_plan(const struct engine *engine, struct segment *segment) {
-  uint64_t end = end_for(engine, HEADER_SIZE);
-  if (engine->helper == NULL || end < AHEAD_SIZE_MIN || has_large_appends(engine)) return 0;
-  segment->ahead_length = end / ASK_FRACTION;
-  return end;
+struct ahead_plan ahead_plan(const struct engine *engine, struct segment *segment) {
+  struct ahead_plan plan = {0};
+  uint64_t end = end_for(engine, HEADER_SIZE, AHEAD_SIZE);
+  if (engine->helper == NULL || end < AHEAD_SIZE_MIN) return plan;
+  if (has_large_appends(engine)) {
+    plan.allocated = end_for(engine, HEADER_SIZE, ALLOCATED_SIZE);
+  } else {
+    plan.ready = end;
+    segment->ahead_length = end / ASK_FRACTION;
+  }
+  return plan;
 }
 
-void ahead_prepare(struct segment *segment, uint64_t end) {
-  if (end > 0) segment->file->ops->make_ready(segment->file, end);
+void ahead_allocate(struct segment *segment, const struct ahead_plan *plan) {
+  if (plan->allocated > 0) segment->file->ops->allocate(segment->file, plan->allocated);
+}
+
+void ahead_prepare(struct segment *segment, const struct ahead_plan *plan) {
+  if (plan->ready > 0) segment->file->ops->make_ready(segment->file, plan->ready);
 }

@@ -30,11 +30,20 @@ static inline void ahead_look(struct engine *engine, uint64_t appended)
     ahead_ask(engine);
 }
 
-/* How far a segment that will be the active one is to be made ready; 0: not at all. It takes note
- * of that: nobody else has it yet. */
-uint64_t ahead_plan(const struct engine *engine, struct segment *segment);
+/* How far a segment that will be the active one is to be prepared; 0: not at all. */
+struct ahead_plan {
+  uint64_t ready;
+  uint64_t allocated; /* where appends are large, and no further than half of what was written */
+};
 
-/* Make it so, on this thread, whoever has it by now. */
-void ahead_prepare(struct segment *segment, uint64_t end);
+/* It takes note of that: nobody else has the segment yet. */
+struct ahead_plan ahead_plan(const struct engine *engine, struct segment *segment);
+
+/* Allocate what is planned, before anybody appends: a system lets nobody write to a file for
+ * which it looks for space, and may have to read where there is some. */
+void ahead_allocate(struct segment *segment, const struct ahead_plan *plan);
+
+/* Make it ready as planned, on this thread, whoever has it by now. */
+void ahead_prepare(struct segment *segment, const struct ahead_plan *plan);
 
 #endif

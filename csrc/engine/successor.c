@@ -67,10 +67,14 @@ static void prepare(void *owner, void *context) {
   struct engine *engine = owner;
   (void)context;
   struct segment *segment = make_and_name(engine);
-  uint64_t end = segment != NULL ? ahead_plan(engine, segment) : 0;
-  if (segment != NULL) segment_ref(segment);
+  struct ahead_plan plan = {0};
+  if (segment != NULL) {
+    plan = ahead_plan(engine, segment);
+    ahead_allocate(segment, &plan);
+    segment_ref(segment);
+  }
   deliver(engine, segment);
-  if (segment != NULL) ahead_prepare(segment, end);
+  if (segment != NULL) ahead_prepare(segment, &plan);
   segment_unref(segment);
 }
 

@@ -51,6 +51,17 @@ describe("the active segment", function()
     end)
   end
 
+  it("has its space before it takes large values, half of what was written", function()
+    local db <close>, path = open { segment_size = 32 * MIB }
+    for i = 1, 320 do
+      assert(db:put("k" .. i, ("v"):rep(64 * KIB)))
+    end
+    -- 20 MiB are in the first one; the next was asked for when 8 were.
+    eventually(function() return active_size(path) >= 4 * MIB end, "the space of the next one")
+    assert.equal(0, #db:segments().segments) -- it is still the first that takes writes
+    assert.equal(2, #scratch.files(path, "%.seg$"))
+  end)
+
   it("is not beyond the size at which it is sealed", function()
     local db <close>, path = open { segment_size = 4 * MIB }
     local filled = 0
