@@ -4,7 +4,8 @@
  * One that takes back what its guests leave free for a second makes the next one who touches it
  * wait ten times as long (a quarter of a millisecond for 64 KiB, where that was measured): then a
  * benchmark tells of its hypervisor, and most of the engine that takes the most new memory. What
- * is held meanwhile is not free.
+ * is held meanwhile is not free. What an engine does not take within its first second or two may
+ * be gone again: it helps, and is no remedy.
  */
 #ifndef BENCH_MEMORY_HOLD_H
 #define BENCH_MEMORY_HOLD_H
