@@ -69,11 +69,13 @@ describe("a store in the hands of a shipped policy,", function()
         local db, failures = open(policy, path)
         live(db, expected)
         assert(db:seal() ~= nil)
-        local merges = rest(db)
-        assert.is_true(name == "never" or name == "expiry" or merges > 0, "it never merged")
-        -- The first may still be the one to tell of the last merge in the background.
-        assert(db:maintain())
-        assert.equals(merges, db:stats().merges)
+        if name ~= "never" and name ~= "expiry" then
+          eventually(function() return db:stats().merges > 0 end, "a merge")
+        end
+        rest(db)
+        -- On a busy machine the background may have more to do, and not have begun yet.
+        eventually(function() return #assert(db:maintain()) == 0 end, "nothing to do")
+        local merges = db:stats().merges
         for _ = 1, 3 do
           assert.same({}, assert(db:maintain()))
         end
