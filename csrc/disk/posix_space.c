@@ -65,9 +65,15 @@ void posix_space_map(struct posix_space *space, size_t size) {
 
 /* ---- Allocating ---- */
 
-/* Where there was too little, the file may have been given some of it. */
-static void return_remainder(struct posix_space *space, int cause) REQUIRES(space->lock) {
-  if (cause == ENOSPC) ftruncate(space->fd, (off_t)look(&space->allocated));
+static bool is_unsupported(int cause) {
+  return cause == EOPNOTSUPP || cause == ENOSYS || cause == EINVAL;
+}
+
+/* A call that failed may have given the file some of what it was to have. */
+static void return_remainder(struct posix_space *space) REQUIRES(space->lock) {
+  int cause = errno;
+  space->has_remainder =
+      !is_unsupported(cause) && ftruncate(space->fd, (off_t)look(&space->allocated)) != 0;
   errno = cause;
 }
 
@@ -80,7 +86,7 @@ static int allocate(struct posix_space *space, uint64_t to) REQUIRES(space->lock
   if (result == 0)
     set(&space->allocated, to);
   else
-    return_remainder(space, errno);
+    return_remainder(space);
   return result;
 }
 
@@ -93,7 +99,7 @@ static int allocate_ahead(struct posix_space *space, uint64_t needed) REQUIRES(s
   if (wanted < needed) wanted = needed;
   if (wanted > space->capacity) wanted = space->capacity;
   int result = allocate(space, wanted);
-  if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL) return result;
+  if (result == 0 || is_unsupported(errno)) return result;
   return wanted > needed ? allocate(space, needed) : result;
 }
 
@@ -102,7 +108,7 @@ int posix_space_reserve(struct posix_space *space, uint64_t needed) {
   mutex_lock(&space->lock);
   space->is_finished = false;
   int result = allocate_ahead(space, needed);
-  if (result != 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)) {
+  if (result != 0 && is_unsupported(errno)) {
     space->writable = NULL; /* no promise of space, no writing through the mapping */
     result = 0;
   }
@@ -121,9 +127,11 @@ void posix_space_allocate(struct posix_space *space, uint64_t end) {
 int posix_space_give_back(struct posix_space *space, uint64_t size) {
   int result = 0;
   mutex_lock(&space->lock);
-  if (look(&space->allocated) > size) result = ftruncate(space->fd, (off_t)size);
+  if (look(&space->allocated) > size || space->has_remainder)
+    result = ftruncate(space->fd, (off_t)size);
   if (result == 0) {
     space->is_finished = true;
+    space->has_remainder = false;
     posix_space_set_size(space, size);
   }
   mutex_unlock(&space->lock);

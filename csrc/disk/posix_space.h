@@ -40,6 +40,7 @@ struct posix_space {
   struct mutex lock;
   uint8_t *writable;  /* the mapping, where appends may go through it; changed under the lock */
   bool is_finished GUARDED_BY(lock); /* what was allocated ahead was given back */
+  bool has_remainder GUARDED_BY(lock); /* more may be allocated than `allocated` */
   atomic_bool is_helped; /* another thread makes ready; an append then does as little as it can */
   /* changed under the lock */
   atomic_uint_least64_t allocated; /* bytes of the file that are backed by space, >= its size */
@@ -63,6 +64,9 @@ void posix_space_map(struct posix_space *space, size_t size);
  * there is none. `writable` is NULL afterwards where space cannot be promised. */
 int posix_space_reserve(struct posix_space *space, uint64_t needed);
 
+/* As far as there is any, and ahead, on any thread: whoever appends waits for no file system then. */
+void posix_space_allocate(struct posix_space *space, uint64_t end);
+
 /* Is all of that done already for an append that ends there, and leaves `headroom` behind it? */
 static inline bool posix_space_is_ready(const struct posix_space *space, uint64_t end,
                                         size_t headroom) {
@@ -70,10 +74,6 @@ static inline bool posix_space_is_ready(const struct posix_space *space, uint64_
          end <= atomic_load_explicit(&space->ready, memory_order_acquire) &&
          end + headroom <= atomic_load_explicit(&space->allocated, memory_order_acquire);
 }
-
-/* The same ahead, and on any thread, as far as there is any: whoever appends waits for no file
- * system then. */
-void posix_space_allocate(struct posix_space *space, uint64_t end);
 
 /* The bytes [start, end) will be written through the mapping: take its write faults, and some
  * of those behind it. */

@@ -87,6 +87,33 @@ describe("every allocation and cut of a file that fails", function()
       calls = "fallocate,ftruncate", error = error, times = -1, sync = "none", stride = 1,
     }, 10)
   end
+
+  -- In a segment that was reopened nothing is allocated ahead that a close would give back.
+  shimmed_it("leaves the file without what it found, and with what was in it", [[
+    local bitcask = require "bitcask"
+    local ramdisk = require "spec.support.ramdisk"
+    local scratch = require "spec.support.scratch"
+    local shim = require "spec.shim"
+    local path = ramdisk.path()
+    local db = assert(bitcask.open(path))
+    assert(db:put("a", "1"))
+    assert(db:close())
+    local name = path .. "/" .. scratch.files(path, "%.seg$")[1]
+    local before = scratch.read(name)
+    db = assert(bitcask.open(path))
+    shim.arm { calls = "fallocate", at = 1, times = -1, error = "ENOSPC" }
+    local _, _, code = db:put("b", "2")
+    assert(code == "nospace" and shim.disarm() > 0)
+    assert(db:close())
+    assert(scratch.read(name) == before)
+    db = assert(bitcask.open(path))
+    assert((db:get "a") == "1" and db:put("b", "2"))
+    assert(db:close())
+    ramdisk.clean()
+    print "ok"
+  ]], function(output)
+    assert.equals("ok\n", output)
+  end)
 end)
 
 describe("every opening, renaming and removing of a file that fails", function()

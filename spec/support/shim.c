@@ -194,6 +194,28 @@ ssize_t pwritev64(int fd, const struct iovec *vector, int count, off_t offset) {
   return shim_pwritev(fd, vector, count, offset);
 }
 
+/* What fails for want of space, or in the middle of it, has found half of it, as on ext4. */
+static int shim_fallocate(int fd, int mode, off_t offset, off_t size) {
+  REAL("fallocate", int (*)(int, int, off_t, off_t));
+  enum act act = consult(CALL_fallocate, fd, NULL);
+  int error = errno;
+  bool is_begun = error != EINTR && error != EOPNOTSUPP && size > 1;
+  if (act == ACT_FAIL) {
+    if (is_begun) real(fd, mode, offset, size / 2);
+    errno = error;
+    return -1;
+  }
+  int result = real(fd, mode, offset, size);
+  finish(act);
+  return result;
+}
+int fallocate(int fd, int mode, off_t offset, off_t size) {
+  return shim_fallocate(fd, mode, offset, size);
+}
+int fallocate64(int fd, int mode, off_t offset, off_t size) {
+  return shim_fallocate(fd, mode, offset, size);
+}
+
 /* Calls that return 0 or -1, and are done wholly or not at all. */
 #define SIMPLE(call, name, parameters, arguments, fd, path)                             \
   int name parameters {                                                                 \
@@ -205,10 +227,6 @@ ssize_t pwritev64(int fd, const struct iovec *vector, int count, off_t offset) {
     return result;                                                                      \
   }
 
-SIMPLE(fallocate, fallocate, (int fd, int mode, off_t offset, off_t size),
-       (fd, mode, offset, size), fd, NULL)
-SIMPLE(fallocate, fallocate64, (int fd, int mode, off_t offset, off_t size),
-       (fd, mode, offset, size), fd, NULL)
 SIMPLE(ftruncate, ftruncate, (int fd, off_t size), (fd, size), fd, NULL)
 SIMPLE(ftruncate, ftruncate64, (int fd, off_t size), (fd, size), fd, NULL)
 SIMPLE(fdatasync, fdatasync, (int fd), (fd), fd, NULL)
