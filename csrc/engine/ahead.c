@@ -3,7 +3,7 @@
 #include "engine/worker.h"
 
 enum {
-  ALLOCATED_SIZE = 256 << 20, /* for large appends, which fill it in a tenth of a second */
+  ALLOCATED_SIZE = 16 << 20, /* for large appends; what a killed process has left is read through */
   AHEAD_SIZE = 4 << 20, /* large values fill it in ten milliseconds, and a thread may come late */
   ASK_FRACTION = 4,     /* more is asked for when this part of it is used */
   AHEAD_SIZE_MIN = 64 << 10, /* less is not worth a thread */
@@ -66,11 +66,11 @@ struct ahead_plan ahead_plan(const struct engine *engine, struct segment *segmen
   struct ahead_plan plan = {0};
   uint64_t end = end_for(engine, HEADER_SIZE, AHEAD_SIZE);
   if (engine->helper == NULL || end < AHEAD_SIZE_MIN) return plan;
-  if (has_large_appends(engine)) {
-    plan.allocated = end_for(engine, HEADER_SIZE, ALLOCATED_SIZE);
-  } else {
+  if (!has_large_appends(engine)) {
     plan.ready = end;
     segment->ahead_length = end / ASK_FRACTION;
+  } else if (engine_has_room_to_spare(engine)) {
+    plan.allocated = end_for(engine, HEADER_SIZE, ALLOCATED_SIZE);
   }
   return plan;
 }

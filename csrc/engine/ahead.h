@@ -7,6 +7,9 @@
  *   +----------------+- - - - - - - - -+
  *                    ^ length          ^ at most AHEAD_SIZE later, and half of what was written
  *
+ * Large appends need no pages, but space: the next segment has some before it takes them, where
+ * there is room to spare.
+ *
  * What is ready is written down as zeros if the system does so before it is used. So a store in
  * which little was written has little of it, and one whose puts are flushed one by one has none.
  *
@@ -36,7 +39,7 @@ struct ahead_plan {
   uint64_t allocated; /* where appends are large, and no further than half of what was written */
 };
 
-/* It takes note of that: nobody else has the segment yet. */
+/* The segment takes note of the plan: nobody else has it yet. */
 struct ahead_plan ahead_plan(const struct engine *engine, struct segment *segment);
 
 /* Allocate what is planned, before anybody appends: a system lets nobody write to a file for

@@ -27,18 +27,10 @@ static void close_one(void *owner, void *context) {
   mutex_unlock(&engine->closing_lock);
 }
 
-/* So much is free that nobody will miss what a few segments take for a moment. */
-static bool has_room_to_spare(const struct engine *engine) {
-  enum { SEGMENTS = 8 };
-  struct disk_directory *directory = engine->directory;
-  return !atomic_load(&engine->is_short_of_space) &&
-         directory->ops->free_space(directory) / SEGMENTS > engine->options.segment_size;
-}
-
 void engine_unref_later(struct engine *engine, struct segment *segment) {
   enum { LARGE = 4 << 20 };
   bool is_large = segment->facts.length >= LARGE;
-  if (!is_large || engine->worker == NULL || !has_room_to_spare(engine)) {
+  if (!is_large || engine->worker == NULL || !engine_has_room_to_spare(engine)) {
     segment_unref(segment);
     return;
   }

@@ -111,6 +111,13 @@ size_t engine_headroom(const struct engine *engine) {
   return quarter < ENGINE_HEADROOM ? (size_t)quarter : ENGINE_HEADROOM;
 }
 
+bool engine_has_room_to_spare(const struct engine *engine) {
+  enum { SEGMENTS = 8 };
+  struct disk_directory *directory = engine->directory;
+  return !atomic_load(&engine->is_short_of_space) &&
+         directory->ops->free_space(directory) / SEGMENTS > engine->options.segment_size;
+}
+
 /* ---- Stopping ---- */
 
 /* For the next open, as long as the machine runs: what is in the system's cache may not be on

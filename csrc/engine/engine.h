@@ -183,6 +183,9 @@ static inline enum bitcask_status engine_check_process(unsigned opened_by) {
 /* The space that puts leave free behind them. */
 size_t engine_headroom(const struct engine *engine);
 
+/* So much is free that nobody will miss what a few segments take for a moment. */
+bool engine_has_room_to_spare(const struct engine *engine);
+
 /* ---- Stopping ---- */
 
 /* After a write or a flush whose outcome is unknown: nothing more is written until the store

@@ -185,6 +185,14 @@ static void give_back_space(struct engine *engine) REQUIRES(engine->write_lock) 
   mutex_unlock(&engine->flush_lock);
 }
 
+bool rotation_give_back_next(struct engine *engine) {
+  struct segment *next = successor_prepared(engine);
+  mutex_lock(&engine->flush_lock);
+  give_back(next);
+  mutex_unlock(&engine->flush_lock);
+  return next != NULL;
+}
+
 enum bitcask_status rotation_settle(struct engine *engine) {
   enum bitcask_status status = settle_full(engine, SETTLE_ALL);
   if (status != BITCASK_NOSPACE) return status;

@@ -36,6 +36,9 @@ enum bitcask_status rotation_settle(struct engine *engine) REQUIRES(engine->writ
 /* Most of that, before the lock is taken that writers wait for. */
 enum bitcask_status rotation_settle_ahead(struct engine *engine) EXCLUDES(engine->write_lock);
 
+/* Give back what was allocated ahead for the next segment. False: none is made. */
+bool rotation_give_back_next(struct engine *engine) REQUIRES(engine->write_lock);
+
 /* Seal the active segment: its id, or 0 when it holds no records or there is none. */
 enum bitcask_status engine_seal(struct engine *engine, uint64_t *id)
     EXCLUDES(engine->write_lock);

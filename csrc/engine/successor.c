@@ -62,7 +62,8 @@ static void deliver(struct engine *engine, struct segment *segment) {
 }
 
 /* In the background. Whoever needs the segment makes it himself where this has failed,
- * and tells. Appends may begin before it is ready for them. */
+ * and tells. Appends may begin before it is ready for them, but not before its space is allocated:
+ * they would wait for that in the file system. */
 static void prepare(void *owner, void *context) {
   struct engine *engine = owner;
   (void)context;

@@ -170,13 +170,15 @@ static enum bitcask_status try_append(struct engine *engine, struct group *group
   return BITCASK_OK;
 }
 
-/* What a merge has replaced may not be closed yet. What is full has space beyond its end, which
- * settling gives back, even where there is none for the edit. */
+/* What a merge has replaced may not be closed yet, and the next segment has space already. What is
+ * full has space beyond its end, which settling gives back, even where there is none for the
+ * edit. */
 static bool has_given_back(struct engine *engine) REQUIRES(engine->write_lock) {
-  bool was_closed = engine_finish_closing(engine);
-  if (!settle_is_due(engine)) return was_closed;
+  bool is_any = engine_finish_closing(engine);
+  is_any |= rotation_give_back_next(engine);
+  if (!settle_is_due(engine)) return is_any;
   enum bitcask_status status = settle_full(engine, SETTLE_LATER);
-  return was_closed || status == BITCASK_OK || status == BITCASK_NOSPACE;
+  return is_any || status == BITCASK_OK || status == BITCASK_NOSPACE;
 }
 
 /* For deletes the reserve may be given up: they come before the merge that frees space. */
