@@ -16,6 +16,8 @@ after_each(function()
 end)
 teardown(tally.report)
 
+local function says_ok(output) assert.equals("ok\n", output) end
+
 -- A spec in a process that has the shim; what that says is given to `check`.
 local function shimmed_it(name, code, check)
   it(name, function()
@@ -88,6 +90,37 @@ describe("every allocation and cut of a file that fails", function()
     }, 10)
   end
 
+  shimmed_it("gives back the space of the next segment, which had some", [[
+    local bitcask = require "bitcask"
+    local lfs = require "lfs"
+    local scratch = require "spec.support.scratch"
+    local shim = require "spec.shim"
+    local path, value = scratch.path(), ("v"):rep(64 * 1024)
+    local db = assert(bitcask.open(path, { segment_size = 32 << 20, policy = false }))
+    local function put(i) return db:put("k" .. i, value) end
+    local function next_size()
+      local names = scratch.files(path, "%.seg$")
+      table.sort(names)
+      return #names == 2 and lfs.attributes(path .. "/" .. names[2], "size") or 0
+    end
+    for i = 1, 320 do assert(put(i)) end
+    require "spec.support.eventually"(function() return next_size() >= 4 << 20 end, "its space")
+    shim.arm { calls = "fallocate", at = 1, times = -1, error = "ENOSPC" }
+    local i, code = 320
+    repeat
+      i = i + 1
+      code = select(3, put(i))
+    until code
+    assert(code == "nospace", code)
+    assert(next_size() < 64 * 1024, next_size())
+    shim.disarm()
+    for k = i, 1000 do assert(put(k)) end
+    assert(db:count() == 1000)
+    assert(db:close())
+    scratch.clean()
+    print "ok"
+  ]], says_ok)
+
   -- In a segment that was reopened nothing is allocated ahead that a close would give back.
   shimmed_it("leaves the file without what it found, and with what was in it", [[
     local bitcask = require "bitcask"
@@ -111,9 +144,7 @@ describe("every allocation and cut of a file that fails", function()
     assert(db:close())
     ramdisk.clean()
     print "ok"
-  ]], function(output)
-    assert.equals("ok\n", output)
-  end)
+  ]], says_ok)
 end)
 
 describe("every opening, renaming and removing of a file that fails", function()
@@ -263,9 +294,7 @@ describe("S66 a flush that fails", function()
     assert(db:close())
     ramdisk.clean()
     print "ok"
-  ]], function(output)
-    assert.equals("ok\n", output)
-  end)
+  ]], says_ok)
 
   shimmed_it("in the background: the next write tells, and so does an event", preparation .. [[
     local path, errors = ramdisk.path(), 0
@@ -295,9 +324,7 @@ describe("S66 a flush that fails", function()
     assert(db:close())
     ramdisk.clean()
     print "ok"
-  ]], function(output)
-    assert.equals("ok\n", output)
-  end)
+  ]], says_ok)
 end)
 
 describe("S36 a merge that fails", function()
@@ -364,9 +391,7 @@ describe("S36 a merge that fails", function()
     assert(db:close())
     ramdisk.clean()
     print "ok"
-  ]], function(output)
-    assert.equals("ok\n", output)
-  end)
+  ]], says_ok)
 end)
 
 -- ---- Where there is no more room ---------------------------------------------------------------
