@@ -83,7 +83,8 @@ static bool run_stage_watched(const struct run *run, enum stage stage,
 }
 
 /* Where a store was, what was removed keeps the device busy for a while (it discards the blocks):
- * whoever comes next is not to be measured together with that. */
+ * whoever comes next is not to be measured together with that, nor with fetching the memory that he
+ * needs from a hypervisor. */
 static void make_empty(const struct run *run) {
   remove_tree(run->directory);
   if (run->rest > 0) sync();

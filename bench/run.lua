@@ -58,7 +58,7 @@ local function wanted(list, name)
   return not list or ("," .. list .. ","):find("," .. name .. ",", 1, true) ~= nil
 end
 
--- More than a log and its index take while values are overwritten, a million keys of them.
+-- More than most engines, and their files, take while values are overwritten.
 local function memory_wanted(part)
   local live = part.keys * ((part["key-size"] or 16) + (part["value-size"] or 100))
   return 2 ^ 30 + 4 * live
